@@ -74,6 +74,21 @@ const (
 	FaceChat                         // the WebSocket chat (section 4)
 )
 
+// String is the face's name in metrics and logs.
+func (f Face) String() string {
+	switch f {
+	case FaceEvents:
+		return "events"
+	case FaceSession:
+		return "session"
+	case FaceConversation:
+		return "conversation"
+	case FaceChat:
+		return "chat"
+	}
+	return "other"
+}
+
 // A View is the part of a log one reader sees and the form it takes: a small
 // comparable value, so that readers with the same view share encoded frames.
 // What a reader filters by scope is not part of it (see [Filter]).
