@@ -61,6 +61,7 @@ type Delta struct {
 	Message string // the answer's id
 	Offset  int    // UTF-8 bytes of the answer before Text
 	Text    string // whole runes
+	At      time.Time
 }
 
 // Face is a public API that reads logs.

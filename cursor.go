@@ -61,6 +61,13 @@ func ParseCursor(s string) (Cursor, error) {
 	return Cursor{n, Tag(tag)}, nil
 }
 
+// A Gap is a range of sequence numbers that were there and are kept no more,
+// both ends included.
+type Gap struct {
+	From int64 `json:"from"`
+	To   int64 `json:"to"`
+}
+
 // Chain returns the hash of e on top of prev:
 //
 //	SHA-256( prev | seq | kind | version | id | at | audience | principal | SHA-256(body) )

@@ -1,0 +1,185 @@
+// Package hub tells followers that a thread has something new, keeps the last
+// few events of threads that are followed, and the text of answers on their way.
+//
+// Nothing in it is the truth: the log is. A ring or a delta that is lost costs a
+// late read, never an event. The order for a follower is always the same: watch,
+// then read, then wait.
+package hub
+
+import (
+	"hash/maphash"
+	"sync"
+
+	tandem "github.com/seed4677ff1f/tandem"
+	"github.com/seed4677ff1f/tandem/internal/metric"
+)
+
+// Codec turns what followers see into the bytes of their face. The functions are
+// pure; package api has them. A nil result means that the view does not show it.
+type Codec struct {
+	Event func(tandem.View, tandem.Address, *tandem.Event) []byte
+	Start func(tandem.View, tandem.Address, tandem.AnswerStarted, *tandem.Event) []byte
+	Delta func(tandem.View, tandem.Address, tandem.Delta) []byte
+}
+
+// Options of a hub.
+type Options struct {
+	Codec  Codec
+	Metric *metric.Set // nil: none
+
+	// Lose, if set, is asked before each ring and delta whether to lose it. The
+	// tests break the bell with it; the log must not notice.
+	Lose func() bool
+}
+
+// Hub is the meeting place of one node. Its methods may be called from any goroutine.
+type Hub struct {
+	opt    Options
+	seed   maphash.Seed
+	shards [64]shard
+	caps   caps
+}
+
+type shard struct {
+	mu     sync.Mutex // guards topics
+	topics map[tandem.Address]*topic
+}
+
+// tailLen is how many of a followed thread's last events stay in memory.
+const tailLen = 64
+
+// topic is one thread on this node while somebody follows it or an answer of it
+// is on its way.
+type topic struct {
+	mu       sync.Mutex // guards all below
+	watchers []*Watcher
+	tail     []*Entry // contiguous, oldest first
+	answers  []*answer
+	rings    uint64 // how often events rang: who saw this number has no need to read
+}
+
+// New returns an empty hub.
+func New(opt Options) *Hub {
+	if opt.Metric == nil {
+		opt.Metric = metric.Discard()
+	}
+	h := &Hub{opt: opt, seed: maphash.MakeSeed()}
+	for i := range h.shards {
+		h.shards[i].topics = map[tandem.Address]*topic{}
+	}
+	h.caps.open = map[Holder]int{}
+	return h
+}
+
+func (h *Hub) shard(a tandem.Address) *shard {
+	return &h.shards[maphash.Comparable(h.seed, a)%uint64(len(h.shards))]
+}
+
+// topic returns the thread's topic, or nil if nobody needs one.
+func (h *Hub) topic(a tandem.Address) *topic {
+	s := h.shard(a)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.topics[a]
+}
+
+// with calls fn with the thread's topic locked, making the topic if need be, and
+// drops it afterwards if nobody needs it any more.
+func (h *Hub) with(a tandem.Address, fn func(*topic)) {
+	s := h.shard(a)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	t := s.topics[a]
+	if t == nil {
+		t = &topic{}
+		s.topics[a] = t
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	fn(t)
+	if len(t.watchers) == 0 && len(t.answers) == 0 {
+		delete(s.topics, a)
+	}
+}
+
+// Ring tells the followers of a thread that these events were committed. The
+// store's writer calls it after each commit, in order.
+func (h *Hub) Ring(a tandem.Address, events []tandem.Event) {
+	t := h.topic(a)
+	if t == nil || h.opt.Lose != nil && h.opt.Lose() {
+		return
+	}
+	h.opt.Metric.Hub.Rings.Inc()
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.rings++
+	for i := range events {
+		t.push(&events[i])
+	}
+	t.ring()
+}
+
+// push adds an event to the tail; a hole before it empties the tail first.
+func (t *topic) push(e *tandem.Event) {
+	if len(t.watchers) == 0 {
+		return
+	}
+	if n := len(t.tail); n > 0 && t.tail[n-1].Event.Seq+1 != e.Seq {
+		if e.Seq <= t.tail[n-1].Event.Seq {
+			return
+		}
+		t.tail = nil
+	}
+	if len(t.tail) == 2*tailLen { // move rarely, and to fresh memory: readers hold slices of the old
+		t.tail = append(make([]*Entry, 0, 2*tailLen), t.tail[tailLen:]...)
+	}
+	t.tail = append(t.tail, &Entry{Event: e})
+}
+
+// ring wakes every follower. t.mu is held.
+func (t *topic) ring() {
+	for _, w := range t.watchers {
+		w.Wake()
+	}
+}
+
+// Entry is an event in the tail, with the frames it was encoded to: once for
+// each view, shared by all followers.
+type Entry struct {
+	Event *tandem.Event
+
+	mu     sync.Mutex // guards frames
+	frames []frame
+}
+
+type frame struct {
+	view  tandem.View
+	bytes []byte
+}
+
+// Frame returns the event as the view's face sends it; nil if it is not shown.
+// Nobody may write to the bytes.
+func (h *Hub) Frame(a tandem.Address, v tandem.View, e *Entry) []byte {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for _, f := range e.frames {
+		if f.view == v {
+			return f.bytes
+		}
+	}
+	b := h.opt.Codec.Event(v, a, e.Event)
+	e.frames = append(e.frames, frame{v, b})
+	return b
+}
+
+// StartFrame returns the frame that begins an answer for a view. end is its
+// closing event when the answer is re-stated from the log, else its first.
+func (h *Hub) StartFrame(a tandem.Address, v tandem.View, s tandem.AnswerStarted, e *tandem.Event) []byte {
+	return h.opt.Codec.Start(v, a, s, e)
+}
+
+// DeltaFrame returns the frame of a part of an answer that is made for one
+// follower alone; see [Watcher.Live] for the shared ones.
+func (h *Hub) DeltaFrame(a tandem.Address, v tandem.View, d tandem.Delta) []byte {
+	return h.opt.Codec.Delta(v, a, d)
+}

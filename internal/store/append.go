@@ -1,0 +1,118 @@
+package store
+
+import (
+	"context"
+	"time"
+
+	tandem "github.com/seed4677ff1f/tandem"
+)
+
+// Append is one all-or-nothing write to one thread, or to two (a handoff).
+type Append struct {
+	// Threads are written to in this order; a thread without a row gets one.
+	Threads []tandem.Address
+
+	// Key is the client's own key for this write, unique on the first thread;
+	// empty for none. KeySum is a hash of what the key is used for: the same key
+	// with another sum is refused with kind Mismatch, a repeat is answered with
+	// the first result.
+	Key    string
+	KeySum tandem.Hash
+
+	// Decide is called inside the transaction with one State a thread and says
+	// what to write, one Write a thread. An error refuses this append and no
+	// other. It must be a pure function: it may be called more than once, and
+	// must not block or do I/O. Ids of events must be made before.
+	Decide func(now time.Time, on []State) ([]Write, error)
+}
+
+// State is what a decision may look at: a thread as it is locked, with its
+// ACTIVE conversation, or nil.
+type State struct {
+	Thread tandem.Thread
+	Active *tandem.Conversation
+}
+
+// Write is what a decision wants done to one thread.
+type Write struct {
+	// Events are appended in order. The store fills in Seq, At, Hash, Key and
+	// KeySum (of the first event) and Meta.Node.
+	Events []tandem.Event
+
+	// Thread says how Control, Answer and ChatMark shall be afterwards; the rest
+	// of it is not looked at.
+	Thread tandem.Thread
+
+	// Conversation, if not nil, is stored as it is under the tenant's next
+	// board revision.
+	Conversation *tandem.Conversation
+
+	Turn       *Turn       // a question that must be answered; Question may be 0 for "the first event"
+	Asked      int64       // seq of a question whose upstream is about to be called
+	Started    *Turn       // a turn whose answer-started is among Events
+	EndTurn    int64       // seq of a question that needs no answer any more, with its checkpoints
+	Checkpoint *Checkpoint // a piece of an unfinished answer
+}
+
+// Turn is a question that waits for the end of its answer.
+type Turn struct {
+	Address      tandem.Address
+	Question     int64  // seq of the message
+	Answer       string // id that the closing event will have
+	Conversation string
+	RequestID    string
+	Scope        string
+	Workflow     string // whose agent answers
+	User         []byte // JSON object: what the agent may know of who asks
+	Locale       string // language of who asks, "" if unknown
+	Asked        bool   // the upstream was called at least once
+	Started      int64  // seq of the answer-started, 0 before
+	CreatedAt    time.Time
+}
+
+// Checkpoint is text of an answer that has no end yet, from byte At on.
+type Checkpoint struct {
+	Started int64 // seq of the answer-started; 0: that of Write.Started
+	At      int
+	Text    string
+}
+
+// Result tells what an append did.
+type Result struct {
+	Repeat  bool             // the key was used before: Threads and Events are of then
+	Threads []tandem.Thread  // as they are after the append
+	Events  [][]tandem.Event // by thread; of a repeat the event that has the key
+	Active  []*tandem.Conversation
+	Turn    *Turn // the one that was written, complete
+}
+
+// Committed is told of each thread of each append after its commit.
+type Committed struct {
+	Address      tandem.Address
+	Thread       tandem.Thread
+	Events       []tandem.Event
+	Conversation *tandem.Conversation // the one that changed, or nil
+	Turn         *Turn                // a new one, or nil
+	EndTurn      int64                // a question that needs no answer any more, or 0
+}
+
+// Append submits a and waits for its commit. If ctx ends first only the waiting
+// ends: the append may still happen. Errors: what Decide returned; Mismatch;
+// NotFound for an unknown tenant; Unavailable if the store cannot write now.
+func (s *Store) Append(ctx context.Context, a Append) (Result, error) {
+	j := &job{append: &a, done: make(chan struct{})}
+	if err := s.submit(ctx, j); err != nil {
+		return Result{}, err
+	}
+	return j.result, j.err
+}
+
+// job is one entry of the writer's queue: an append or an update.
+type job struct {
+	append *Append
+	update func(context.Context, querier) error
+	result Result
+	err    error
+	told   []Committed
+	done   chan struct{} // closed when result and err may be read
+}

@@ -1,0 +1,353 @@
+package store
+
+import (
+	"context"
+	"crypto/sha256"
+	"database/sql"
+	"encoding/binary"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	tandem "github.com/seed4677ff1f/tandem"
+)
+
+// batch is the work of one transaction: what has been decided and not yet written.
+type batch struct {
+	w    *writer
+	now  time.Time
+	rows map[tandem.Address]*row // as they will be; only of appends that were not refused
+	keys map[threadKey]*job      // keys used in this batch
+
+	jobs    []*job           // that were decided and not refused
+	threads []tandem.Address // to be written, once each
+	events  []pending
+	writes  []placed
+}
+
+type threadKey struct {
+	address tandem.Address
+	key     string
+}
+
+// pending is an event of a thread whose row number may not be known yet.
+type pending struct {
+	row   *row
+	event *tandem.Event
+}
+
+// placed is a Write whose other parts (turns, conversations, checkpoints) follow.
+type placed struct {
+	row   *row
+	write *Write
+}
+
+func newBatch(w *writer, now time.Time) *batch {
+	return &batch{w: w, now: now, rows: map[tandem.Address]*row{}, keys: map[threadKey]*job{}}
+}
+
+func (b *batch) empty() bool { return len(b.threads) == 0 }
+
+// decide runs one append against the rows as the batch will leave them. The
+// returned error is unexpected and ends the transaction; a refusal is in j.err.
+func (b *batch) decide(ctx context.Context, j *job) error {
+	a := j.append
+	rows := make([]*row, len(a.Threads))
+	for i, addr := range a.Threads {
+		r, err := b.load(ctx, addr)
+		if refused := (*tandem.Error)(nil); errors.As(err, &refused) {
+			j.err = err
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		rows[i] = r
+	}
+	if a.Key != "" {
+		if known, err := b.known(ctx, j, rows[0]); known || err != nil {
+			return err
+		}
+	}
+	on := make([]State, len(rows))
+	for i, r := range rows {
+		on[i] = r.State
+	}
+	writes, err := a.Decide(b.now, on)
+	if err != nil {
+		j.err = err
+		b.w.s.opt.Metric.Store.Refusals.Of(refusal(err)).Inc()
+		return nil
+	}
+	if len(writes) != len(rows) {
+		return fmt.Errorf("decided %d writes for %d threads", len(writes), len(rows))
+	}
+	b.place(j, rows, writes)
+	b.jobs = append(b.jobs, j)
+	if a.Key != "" {
+		b.keys[threadKey{a.Threads[0], a.Key}] = j
+	}
+	return nil
+}
+
+// known answers an append whose key was used before, in the database or earlier
+// in this batch.
+func (b *batch) known(ctx context.Context, j *job, r *row) (bool, error) {
+	a := j.append
+	if first := b.keys[threadKey{a.Threads[0], a.Key}]; first != nil {
+		if first.append.KeySum != a.KeySum {
+			j.err = errMismatch()
+			return true, nil
+		}
+		j.result = first.result
+		j.result.Repeat = true
+		j.result.Turn = nil
+		return true, nil
+	}
+	if r.Thread.ID == 0 {
+		return false, nil
+	}
+	st, err := b.w.prepared(ctx, `select `+eventColumns+` from event where thread = ? and client_key = ?`)
+	if err != nil {
+		return false, err
+	}
+	e, err := scanEvent(st.QueryRowContext(ctx, r.Thread.ID, a.Key))
+	if errors.Is(err, sql.ErrNoRows) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	if e.KeySum != a.KeySum {
+		j.err = errMismatch()
+		return true, nil
+	}
+	j.result = Result{Repeat: true, Threads: []tandem.Thread{r.Thread}, Events: [][]tandem.Event{{e}}, Active: []*tandem.Conversation{r.Active}}
+	return true, nil
+}
+
+// refusal names an error for the counter of refusals.
+func refusal(err error) string {
+	switch tandem.KindOf(err) {
+	case tandem.Conflict:
+		return "conflict"
+	case tandem.Held:
+		return "held"
+	case tandem.NotFound:
+		return "not-found"
+	case tandem.TooLarge:
+		return "too-large"
+	case tandem.Mismatch:
+		return "mismatch"
+	}
+	return "failed"
+}
+
+func errMismatch() error {
+	return tandem.Errorf(tandem.Mismatch, "this key was already used for another message")
+}
+
+// place numbers, dates and chains the events of a decision and remembers them.
+func (b *batch) place(j *job, old []*row, writes []Write) {
+	j.result = Result{Threads: make([]tandem.Thread, len(old)), Events: make([][]tandem.Event, len(old)), Active: make([]*tandem.Conversation, len(old))}
+	for i := range writes {
+		w, r := &writes[i], *old[i] // a copy: what others saw stays as it was
+		addr := r.Thread.Address
+		if _, ok := b.rows[addr]; !ok {
+			b.threads = append(b.threads, addr)
+		}
+		r.Thread.Control, r.Thread.Answer, r.Thread.ChatMark = w.Thread.Control, w.Thread.Answer, w.Thread.ChatMark
+		for k := range w.Events {
+			b.number(&w.Events[k], &r.Thread)
+		}
+		if i == 0 && len(w.Events) > 0 && j.append.Key != "" {
+			w.Events[0].Key, w.Events[0].KeySum = j.append.Key, j.append.KeySum
+		}
+		if c := w.Conversation; c != nil {
+			r.Active = nil
+			if c.Status == tandem.StatusActive {
+				r.Active = c
+			}
+		}
+		b.completeTurns(w, addr)
+		now := &r
+		b.rows[addr] = now
+		for k := range w.Events {
+			b.events = append(b.events, pending{now, &w.Events[k]})
+		}
+		b.writes = append(b.writes, placed{now, w})
+		j.result.Threads[i], j.result.Events[i], j.result.Active[i] = r.Thread, w.Events, r.Active
+		if w.Turn != nil {
+			j.result.Turn = w.Turn
+		}
+		j.told = append(j.told, Committed{Address: addr, Thread: r.Thread, Events: w.Events, Conversation: w.Conversation, Turn: w.Turn, EndTurn: w.EndTurn})
+	}
+}
+
+func (b *batch) number(e *tandem.Event, t *tandem.Thread) {
+	e.Seq = t.Head + 1
+	e.At = b.now
+	if e.At.Before(t.HeadAt) {
+		e.At = t.HeadAt
+	}
+	if e.Version == 0 {
+		e.Version = tandem.EventVersion
+	}
+	e.Meta.Node = b.w.s.opt.Node
+	e.Hash = e.Chain(t.HeadHash)
+	t.Head, t.HeadHash, t.HeadAt = e.Seq, e.Hash, e.At
+}
+
+func (b *batch) completeTurns(w *Write, addr tandem.Address) {
+	if t := w.Turn; t != nil {
+		t.Address, t.CreatedAt = addr, b.now
+		if t.Question == 0 && len(w.Events) > 0 {
+			t.Question = w.Events[0].Seq
+		}
+	}
+	if t := w.Started; t != nil {
+		for _, e := range w.Events {
+			if e.Kind == tandem.KindAnswerStarted {
+				t.Started = e.Seq
+			}
+		}
+		if w.Checkpoint != nil && w.Checkpoint.Started == 0 {
+			w.Checkpoint.Started = t.Started
+		}
+	}
+}
+
+// load returns the thread's row: from this batch, from memory, or locked and
+// read. Rows are shared and never changed in place.
+func (b *batch) load(ctx context.Context, a tandem.Address) (*row, error) {
+	if r := b.rows[a]; r != nil {
+		return r, nil
+	}
+	if r := b.w.heads[a]; r != nil {
+		return r, nil
+	}
+	tenant, err := b.w.tenant(ctx, a.Tenant)
+	if err != nil {
+		return nil, err
+	}
+	r := &row{tenant: tenant}
+	err = scanThread(b.w.one(ctx, `select `+threadColumns+` from thread where tenant = ? and workflow = ? and participant = ?`,
+		tenant, a.Workflow, a.Participant), a, &r.Thread)
+	if errors.Is(err, sql.ErrNoRows) {
+		r.Thread = newThread(a)
+		return r, nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read thread: %w", err)
+	}
+	if id := r.Thread.Control.Conversation; id != "" {
+		r.Active, err = scanConversation(b.w.one(ctx, `select `+conversationColumns+` from `+conversationTables+` where c.tenant = ? and c.id = ?`, tenant, id))
+		if err != nil {
+			return nil, fmt.Errorf("read conversation: %w", err)
+		}
+	}
+	b.w.heads[a] = r
+	return r, nil
+}
+
+func (w *writer) tenant(ctx context.Context, name string) (int64, error) {
+	if id := w.tenants[name]; id != 0 {
+		return id, nil
+	}
+	var id int64
+	err := w.one(ctx, `select id from tenant where name = ?`, name).Scan(&id)
+	if errors.Is(err, sql.ErrNoRows) {
+		return 0, tandem.Errorf(tandem.NotFound, "unknown tenant")
+	}
+	if err != nil {
+		return 0, fmt.Errorf("read tenant: %w", err)
+	}
+	w.tenants[name] = id
+	return id, nil
+}
+
+// write puts everything decided into the open transaction: threads first, since
+// new ones get their number by it, then what refers to them.
+func (b *batch) write(ctx context.Context) error {
+	if err := b.w.failAt("write"); err != nil {
+		return err
+	}
+	if err := b.writeThreads(ctx); err != nil {
+		return fmt.Errorf("write threads: %w", err)
+	}
+	b.tellIDs()
+	if err := b.writeEvents(ctx); err != nil {
+		return fmt.Errorf("write events: %w", err)
+	}
+	for _, p := range b.writes {
+		if err := b.writeRest(ctx, p); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// tellIDs puts the numbers of threads that are new into the results.
+func (b *batch) tellIDs() {
+	for _, j := range b.jobs {
+		for i := range j.result.Threads {
+			if t := &j.result.Threads[i]; t.ID == 0 {
+				t.ID = b.rows[t.Address].Thread.ID
+			}
+		}
+		for i := range j.told {
+			if t := &j.told[i].Thread; t.ID == 0 {
+				t.ID = b.rows[t.Address].Thread.ID
+			}
+		}
+	}
+}
+
+func (b *batch) writeRest(ctx context.Context, p placed) error {
+	w, thread := p.write, b.rows[p.row.Thread.Address].Thread.ID
+	if c := w.Conversation; c != nil {
+		if err := b.writeConversation(ctx, p.row.tenant, thread, c); err != nil {
+			return fmt.Errorf("write conversation: %w", err)
+		}
+	}
+	if w.Turn != nil || w.Started != nil || w.Asked != 0 || w.EndTurn != 0 || w.Checkpoint != nil {
+		return b.writeTurn(ctx, thread, w)
+	}
+	return nil
+}
+
+// writeConversation stores c under the tenant's next revision and chains the
+// revision's hash over the conversation's id and body.
+func (b *batch) writeConversation(ctx context.Context, tenant, thread int64, c *tandem.Conversation) error {
+	var rev int64
+	var prev []byte
+	if err := b.w.one(ctx, `select rev, rev_hash from tenant where id = ?`, tenant).Scan(&rev, &prev); err != nil {
+		return err
+	}
+	rev++
+	c.Rev = rev
+	body, err := json.Marshal(c)
+	if err != nil {
+		return err
+	}
+	h := sha256.New()
+	h.Write(prev)
+	h.Write(binary.BigEndian.AppendUint64(nil, uint64(rev)))
+	sum := sha256.Sum256(append([]byte(c.ID+"\x00"), body...))
+	h.Write(sum[:])
+	hash := h.Sum(nil)
+	if err := b.w.exec(ctx, `update tenant set rev = ?, rev_hash = ? where id = ?`, rev, hash, tenant); err != nil {
+		return err
+	}
+	if err := b.w.exec(ctx, `insert into board (tenant, rev, hash) values (?, ?, ?)`, tenant, rev, hash); err != nil {
+		return err
+	}
+	return b.w.exec(ctx, `insert into conversation
+		(tenant, id, thread, status, mode, urgency, admin_id, opened_at, waiting_since, ended_at, first_seq, rev, body)
+		values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+		on conflict (tenant, id) do update set status = excluded.status, mode = excluded.mode, urgency = excluded.urgency,
+		admin_id = excluded.admin_id, waiting_since = excluded.waiting_since, ended_at = excluded.ended_at, rev = excluded.rev, body = excluded.body`,
+		tenant, c.ID, thread, string(c.Status), string(c.Mode), c.Urgency.Rank(), c.AdminID, micros(c.OpenedAt),
+		micros(c.WaitingSince), micros(c.EndedAt), c.FirstSeq, rev, body)
+}
