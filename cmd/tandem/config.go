@@ -1,0 +1,104 @@
+package main
+
+import (
+	"log/slog"
+	"net/netip"
+	"time"
+
+	"github.com/seed4677ff1f/tandem"
+)
+
+// Config is the table of options and, filled in, what the server is told: each
+// field is one row. The flag (--public-url), the variable (TANDEM_PUBLIC_URL),
+// the key of the YAML file (public_url), `tandem serve -h` and docs/config.md
+// all come from its tags:
+//
+//	yaml     the option's name
+//	default  its value if nobody says anything, as it would be written
+//	example  a value worth showing
+//	help     what it does, in a sentence or two
+//	enum     the only values there are
+//	since    the release that brought it
+//	reload   "yes" if SIGHUP re-reads it
+//	secret   "yes" if its value is never shown
+//
+// kong:"-" marks what only the file can hold.
+type Config struct {
+	Listen         []string       `yaml:"listen" default:":8080" example:"unix:/run/tandem.sock" since:"0.1.0" help:"Address to listen on: host:port, :port or unix:/path. May be given more than once; every address serves every face."`
+	PublicURL      string         `yaml:"public_url" example:"https://chat.example.org" since:"0.1.0" help:"How the server is reached from outside: for printed links and as the issuer (iss) of its own tokens. Empty: http://localhost:<port>."`
+	Data           string         `yaml:"data" default:"./tandem-data" example:"/var/lib/tandem" since:"0.1.0" help:"Folder of the database and of the server's own keys."`
+	TLSCert        string         `yaml:"tls_cert" example:"auto" since:"0.1.0" help:"Certificate file (PEM), which brings HTTP/2 too; or auto: fetched and renewed by ACME for the host of public_url."`
+	TLSKey         string         `yaml:"tls_key" since:"0.1.0" help:"Key file (PEM) of tls_cert."`
+	TrustedProxies []netip.Prefix `yaml:"trusted_proxies" example:"10.0.0.0/8" since:"0.1.0" reload:"yes" help:"Networks whose X-Forwarded-For and X-Forwarded-Proto are believed, for limits and audit. Empty: nobody is believed."`
+	Origins        []string       `yaml:"origins" default:"*" example:"https://app.example.org" since:"0.1.0" reload:"yes" help:"Browser origins for CORS and WebSocket. Safe as *: there are no cookies, only tokens."`
+	OpsListen      string         `yaml:"ops_listen" example:"127.0.0.1:9090" since:"0.1.0" help:"Address for /metrics and pprof alone. Empty: /metrics on every address, for loopback and owner keys only."`
+	LogLevel       slog.Level     `yaml:"log_level" default:"info" example:"debug" since:"0.1.0" help:"debug, info, warn or error. JSON unless on a terminal; never a message's text, a token or a raw path."`
+	OTLP           string         `yaml:"otlp" example:"http://collector:4318" since:"0.1.0" help:"OpenTelemetry collector that traces are sent to. Empty: no traces."`
+	Drain          time.Duration  `yaml:"drain" default:"30s" example:"1m" since:"0.1.0" help:"On SIGTERM, time to finish running answers and move readers."`
+
+	Tenant    string        `yaml:"tenant" default:"default" example:"customer-a" since:"0.1.0" help:"Tenant of credentials that name none."`
+	Workflow  string        `yaml:"workflow" default:"support" example:"customer-support" since:"0.1.0" help:"Workflow of chat tokens that name none."`
+	TokenTTL  time.Duration `yaml:"token_ttl" default:"12h" example:"1h" since:"0.1.0" help:"Life of the tokens that tandem token and refresh make."`
+	Texts     string        `yaml:"texts" example:"texts.yaml" since:"0.1.0" help:"File of the sentences that users see, per language. Empty: the built-in ones."`
+	Retention time.Duration `yaml:"retention" default:"180d" example:"30d" since:"0.1.0" help:"How long messages and events are kept after a conversation ended; older cursors get gap. 0: for ever."`
+
+	Rate       tandem.Rate `yaml:"rate" default:"200/1m" example:"600/1m" since:"0.1.0" help:"Requests per participant, operator, or address before sign-in; a participant's posts: a tenth of it. Agent keys: key create --rate. Per node. 0: no limit."`
+	MaxStreams int         `yaml:"max_streams" default:"20" example:"100" since:"0.1.0" help:"Open streams per participant or operator, per node. 0: no limit."`
+	MaxMessage int         `yaml:"max_message" default:"8000" example:"4000" since:"0.1.0" help:"Characters of a message from a person. 0: no limit."`
+
+	Agent   string        `yaml:"agent" example:"http://127.0.0.1:8000/chat" since:"0.1.0" reload:"yes" help:"Agent of every workflow that agents does not name (instead of its entry for * and *): http(s)://..., openai+http(s)://host/v1?model=M, push, concierge or none."`
+	Agents  []AgentConfig `yaml:"agents" kong:"-" since:"0.1.0" reload:"yes" help:"Agents by workflow and tenant; the closest match answers: an exact workflow before *, an exact tenant before *."`
+	Issuers []Issuer      `yaml:"issuers" kong:"-" since:"0.1.0" reload:"yes" help:"Whose JWTs are accepted besides our own, found by their iss."`
+}
+
+// AgentConfig is one agent and the workflows that it answers.
+type AgentConfig struct {
+	Name         string        `yaml:"name" example:"support-bot" help:"Its name in createdBy and in the metrics. Required; each name once."`
+	Workflow     string        `yaml:"workflow" default:"*" help:"The workflow that it answers; * for every other."`
+	Tenant       string        `yaml:"tenant" default:"*" help:"The tenant that it answers; * for every other."`
+	URL          string        `yaml:"url" example:"http://127.0.0.1:8000/chat" help:"http(s)://..., openai+http(s)://host/v1?model=M, push (nobody is called, answers are posted), concierge (built in) or none (people only). Required."`
+	Secret       string        `yaml:"secret" secret:"yes" example:"${AGENT_SECRET}" help:"Signs every call the Standard Webhooks way. Empty: unsigned."`
+	Key          string        `yaml:"key" secret:"yes" example:"${LLM_KEY}" help:"API key that is sent to an openai+ address."`
+	System       string        `yaml:"system" example:"${file:prompts/faq.txt}" help:"System prompt for an openai+ address."`
+	HandoffTool  bool          `yaml:"handoff_tool" default:"true" help:"Offers an openai+ model the function ask_a_person(reason, urgency)."`
+	UserClaims   []string      `yaml:"user_claims" default:"sub,name" help:"What of the participant's token the agent sees."`
+	History      int           `yaml:"history" default:"40" help:"Messages of history that it is sent at most."`
+	Data         bool          `yaml:"data" default:"false" help:"A Data message asks it too, not only Chat."`
+	FirstToken   time.Duration `yaml:"first_token" default:"30s" help:"Longest wait for its first token."`
+	Idle         time.Duration `yaml:"idle" default:"30s" help:"Longest wait for its next token."`
+	Total        time.Duration `yaml:"total" default:"5m" help:"Longest time for a whole answer."`
+	Retries      int           `yaml:"retries" default:"2" help:"Calls made again, before the first token only."`
+	Concurrency  int           `yaml:"concurrency" default:"64" help:"Answers at a time, over all conversations of this node."`
+	WhileWaiting string        `yaml:"while_waiting" default:"answer" enum:"answer,silent" help:"What it does after a person was asked for, until one takes over: answer or silent."`
+}
+
+// Issuer is a third party whose JWTs are accepted.
+type Issuer struct {
+	Issuer    string   `yaml:"issuer" example:"https://login.customer-a.example" help:"The iss of its tokens. Required."`
+	JWKS      string   `yaml:"jwks" example:"https://login.customer-a.example/jwks.json" help:"Address of its keys, fetched and rotated. This, secret or public_key."`
+	Secret    string   `yaml:"secret" secret:"yes" help:"Shared secret for HS256, 32 bytes or more."`
+	PublicKey string   `yaml:"public_key" example:"${file:customer-a.pem}" help:"Its public key (PEM)."`
+	Audience  string   `yaml:"audience" example:"tandem" help:"The aud that its tokens must have. Empty: not looked at."`
+	Tenant    string   `yaml:"tenant" example:"customer-a" help:"The tenant of all its tokens. This, or tenants with claims.tenant."`
+	Tenants   []string `yaml:"tenants" help:"The tenants that its tokens may name in claims.tenant."`
+	Roles     []string `yaml:"roles" default:"participant" help:"The roles that it may grant."`
+	Claims    Claims   `yaml:"claims" help:"Names of the claims to read."`
+}
+
+// Claims says under which names an issuer's tokens carry what we read. An empty
+// name is not read.
+type Claims struct {
+	Sub    string `yaml:"sub" default:"sub" help:"Who it is."`
+	Name   string `yaml:"name" default:"name" help:"The display name."`
+	Role   string `yaml:"role" help:"The role; empty: the first of roles."`
+	Tenant string `yaml:"tenant" help:"The tenant, one of tenants."`
+}
+
+// Limits are the limits that this configuration asks for.
+func (c *Config) Limits() tandem.Limits {
+	l := tandem.DefaultLimits()
+	l.Requests = c.Rate
+	l.Streams = c.MaxStreams
+	l.Text = c.MaxMessage
+	return l
+}
