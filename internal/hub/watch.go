@@ -18,8 +18,9 @@ type Watcher struct {
 	bell    chan struct{}
 	ended   atomic.Pointer[string]
 
-	mu        sync.Mutex // guards principal
+	mu        sync.Mutex // guards principal, hangup
 	principal tandem.Principal
+	hangup    func()
 }
 
 // Holder is whose open streams are counted together.
@@ -131,7 +132,20 @@ func (w *Watcher) end(reason string) {
 			w.hub.caps.leave(w.holder)
 		}
 		w.Wake()
+		w.mu.Lock()
+		hangup := w.hangup
+		w.mu.Unlock()
+		if hangup != nil {
+			hangup()
+		}
 	}
+}
+
+// OnEnd sets what is called when the stream is asked to end.
+func (w *Watcher) OnEnd(hangup func()) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.hangup = hangup
 }
 
 // Principal returns who follows.
@@ -215,4 +229,16 @@ func (h *Hub) Streams() int {
 		n += len(h.shards[i].watchers())
 	}
 	return n
+}
+
+// Any reports whether some open stream's principal matches.
+func (h *Hub) Any(match func(tandem.Principal) bool) bool {
+	for i := range h.shards {
+		for _, w := range h.shards[i].watchers() {
+			if match(w.Principal()) {
+				return true
+			}
+		}
+	}
+	return false
 }

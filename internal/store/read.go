@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"time"
 
 	tandem "github.com/seed4677ff1f/tandem"
 )
@@ -106,6 +107,27 @@ func readEvents(ctx context.Context, q querier, query string, args ...any) ([]ta
 		events = append(events, e)
 	}
 	return events, rows.Err()
+}
+
+// CursorAt returns the place in the thread's log before the first event that is
+// after floor and not older than since. floor must not be below what is kept.
+func (s *Store) CursorAt(ctx context.Context, t tandem.Thread, floor int64, since time.Time) (tandem.Cursor, error) {
+	var seq int64
+	err := s.readers.QueryRowContext(ctx, `select coalesce(max(seq), ?) from event where thread = ? and seq > ? and at < ?`,
+		floor, t.ID, floor, since.UnixMicro()).Scan(&seq)
+	if err != nil {
+		return tandem.Cursor{}, fmt.Errorf("read place: %w", err)
+	}
+	if seq == t.Trim {
+		return t.TrimCursor(), nil
+	}
+	var b []byte
+	if err := s.readers.QueryRowContext(ctx, `select hash from event where thread = ? and seq = ?`, t.ID, seq).Scan(&b); err != nil {
+		return tandem.Cursor{}, fmt.Errorf("read place: %w", err)
+	}
+	var h tandem.Hash
+	copy(h[:], b)
+	return tandem.Cursor{Seq: seq, Tag: h.Tag()}, nil
 }
 
 // Thread returns the thread's row; one without a row is the empty thread, ID 0.

@@ -1,0 +1,306 @@
+package desk
+
+import (
+	"context"
+	"time"
+
+	tandem "github.com/seed4677ff1f/tandem"
+	"github.com/seed4677ff1f/tandem/internal/hub"
+)
+
+// Follow says who wants to follow what, from where.
+type Follow struct {
+	Principal tandem.Principal
+	Address   tandem.Address
+	View      tandem.View // Audience is lowered to what the principal may see
+	Filter    tandem.Filter
+
+	// After is the place to go on from. Without it and without Unknown the
+	// stream starts at the head.
+	After   *tandem.Cursor
+	Unknown bool // a place was given that is none of ours: the stream begins with a reset
+
+	// Replay, of a chat socket without a place: answers finished after the
+	// thread's chat mark and within this time are shown again first.
+	Replay time.Duration
+
+	Heartbeat time.Duration // silence after which Next returns a heartbeat; 0: never
+	Warn      time.Duration // how long before the credential's end Next says so; 0: never
+
+	// Hangup, if set, is called when the stream has to end, by whoever ends it;
+	// it must not block. It is for a writer that is stuck in a socket.
+	Hangup func()
+
+	// Own, if set, reports whether this very connection posted the message, and
+	// needs not be shown it again.
+	Own func(id string) bool
+}
+
+// Follower is one reader's way along a thread: the one loop that serves history
+// and live alike. It watches, then reads, then waits, so there is no seam at
+// which an event could be lost or doubled. Next may be called by one goroutine
+// at a time; Renew and End by any.
+type Follower struct {
+	desk  *Desk
+	watch *hub.Watcher
+	req   Follow
+	view  tandem.View
+
+	cursor tandem.Cursor // everything up to here was shown
+	told   int64         // seq up to which the client knows its place by an id
+	fresh  bool          // the log must be read whatever the bell says
+	rings  uint64        // the bell's count when the log was last read to its end
+	gap    *tandem.Gap   // to be told first
+	reset  bool          // to be told first
+
+	open   open  // the answer under way at cursor
+	replay int64 // up to this seq only finished answers are shown
+	since  time.Time
+
+	timer     *time.Timer
+	beat      time.Time // when the next heartbeat is due
+	warned    time.Time // the expiry that was warned of
+	heartbeat time.Duration
+}
+
+// open is an answer that has begun at or before the cursor and not ended.
+type open struct {
+	seq   int64 // of its answer-started; 0: there is none
+	start tandem.AnswerStarted
+	shown bool // the view and the filter show it
+	begun bool // its stream-start was sent
+	sent  int  // bytes of its text that were shown
+	stale bool // the hub does not know it: its text is in the store
+}
+
+// Follow begins to follow. The watching stands when it returns, so what is posted
+// from now on will be seen. Errors: Forbidden; TooMany for one stream too many.
+// The caller must Close the follower.
+func (d *Desk) Follow(ctx context.Context, req Follow) (*Follower, error) {
+	if err := mayRead(req.Principal, req.Address); err != nil {
+		return nil, err
+	}
+	w, err := d.hub.Watch(req.Address, req.Principal, req.View.Face, d.limits.Streams)
+	if err != nil {
+		return nil, err
+	}
+	w.OnEnd(req.Hangup)
+	f := &Follower{desk: d, watch: w, req: req, view: req.View, heartbeat: req.Heartbeat, fresh: true}
+	if a := req.Principal.Audience(); a != tandem.Operators && f.view.Audience != a {
+		f.view.Audience = a
+	}
+	if err := f.place(ctx); err != nil {
+		w.Close()
+		return nil, err
+	}
+	f.timer = time.NewTimer(time.Hour)
+	f.beat = d.clock().Add(f.heartbeat)
+	return f, nil
+}
+
+// place finds where the stream begins.
+func (f *Follower) place(ctx context.Context) error {
+	st := f.desk.store
+	after := f.req.Address.Start()
+	if f.req.After != nil {
+		after = *f.req.After
+	}
+	page, err := st.Read(ctx, f.req.Address, after, 0)
+	if err != nil {
+		return err
+	}
+	switch {
+	case f.req.Unknown:
+		f.cursor, f.reset = page.Thread.TrimCursor(), true
+	case f.req.After != nil:
+		f.cursor, f.gap, f.reset = page.From, page.Gap, page.Reset
+	case f.req.Replay > 0:
+		f.replay = page.Thread.Head
+		f.since = f.desk.clock().Add(-f.req.Replay)
+		mark, err := st.CursorAt(ctx, page.Thread, max(page.Thread.ChatMark, page.Thread.Trim), f.since)
+		if err != nil {
+			return err
+		}
+		f.cursor = mark
+	default:
+		f.cursor = page.Thread.HeadCursor()
+	}
+	f.told = f.cursor.Seq
+	return f.join(ctx, page.Thread)
+}
+
+// join finds the answer that was under way at the cursor, so that whoever comes
+// in its middle gets its start and all of its text.
+func (f *Follower) join(ctx context.Context, t tandem.Thread) error {
+	f.open = open{}
+	if f.cursor.Seq == t.Head && t.Answer == 0 {
+		return nil
+	}
+	e, err := f.desk.store.AnswerAt(ctx, t, f.cursor.Seq)
+	if err == nil && e != nil {
+		f.begin(e)
+	}
+	return err
+}
+
+// Cursor is the place from which the stream goes on: at first the one to tell in
+// the stream's first event.
+func (f *Follower) Cursor() tandem.Cursor { return f.cursor }
+
+// Renew replaces the credential that the stream stands on.
+func (f *Follower) Renew(p tandem.Principal) {
+	f.watch.SetPrincipal(p)
+}
+
+// Wake makes Next look around at once.
+func (f *Follower) Wake() { f.watch.Wake() }
+
+// Subscribers is how many streams follow the thread.
+func (f *Follower) Subscribers() int { return f.desk.hub.Subscribers(f.req.Address) }
+
+// Close ends the following.
+func (f *Follower) Close() {
+	f.timer.Stop()
+	f.watch.Close()
+}
+
+// Batch is what Next yields: exactly one of its parts is set, but that Frames
+// and Answered come together.
+type Batch struct {
+	Frames    [][]byte      // frames to write, in order; shared, not to be changed
+	Newest    time.Time     // when the newest event among them was committed
+	Answered  int64         // not 0: seq of the last event among them that ends an answer
+	Heartbeat bool          // nothing to show for an interval
+	Passed    tandem.Cursor // of a heartbeat: not zero if events passed that were not shown
+	Gap       *tandem.Gap   // these events are kept no more
+	Reset     bool          // the place given is not of this log
+	Expiring  time.Time     // not zero: the credential ends then
+	Ended     string        // why the stream has to end
+}
+
+// pageLen is how many events are read from the store at once.
+const pageLen = 64
+
+// Next waits for the next batch. It returns ctx's error when ctx ends.
+func (f *Follower) Next(ctx context.Context) (Batch, error) {
+	for {
+		if b, ok := f.first(); ok {
+			return b, nil
+		}
+		rings := f.watch.Rings()
+		if f.fresh || rings != f.rings {
+			b, more, err := f.read(ctx)
+			if err != nil {
+				return Batch{}, err
+			}
+			if !more {
+				f.fresh, f.rings = false, rings
+			}
+			if len(b.Frames) > 0 {
+				return b, nil
+			}
+			if more {
+				continue
+			}
+		}
+		if b, ok, err := f.tokens(ctx); err != nil || ok {
+			return b, err
+		}
+		if f.fresh { // the answer under way has ended: read its end
+			continue
+		}
+		if err := f.wait(ctx); err != nil {
+			return Batch{}, err
+		}
+	}
+}
+
+// first is what has to be told before anything else: the end, what is due by the
+// clock however much there is to read, and where the stream really begins.
+func (f *Follower) first() (Batch, bool) {
+	if why := f.watch.Ended(); why != "" {
+		return Batch{Ended: why}, true
+	}
+	if b, ok := f.timed(f.desk.clock()); ok {
+		return b, true
+	}
+	if g := f.gap; g != nil {
+		f.gap = nil
+		return Batch{Gap: g}, true
+	}
+	if f.reset {
+		f.reset = false
+		return Batch{Reset: true}, true
+	}
+	return Batch{}, false
+}
+
+// timed is what is due at now: the credential's end, the warning before it, or a
+// heartbeat.
+func (f *Follower) timed(now time.Time) (Batch, bool) {
+	p := f.watch.Principal()
+	if !p.Expires.IsZero() {
+		if !now.Before(p.Expires.Add(Leeway)) {
+			return Batch{Ended: EndExpired}, true
+		}
+		if f.req.Warn > 0 && f.warned != p.Expires && !now.Before(p.Expires.Add(-f.req.Warn)) {
+			f.warned = p.Expires
+			return Batch{Expiring: p.Expires}, true
+		}
+	}
+	if f.heartbeat > 0 && !now.Before(f.beat) {
+		for !f.beat.After(now) {
+			f.beat = f.beat.Add(f.heartbeat)
+		}
+		f.fresh = true // a lost bell costs a late read, no more
+		return f.pulse(), true
+	}
+	return Batch{}, false
+}
+
+// wait waits for the bell or until something is due by the clock.
+func (f *Follower) wait(ctx context.Context) error {
+	f.timer.Reset(f.due().Sub(f.desk.clock()))
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-f.watch.Bell():
+	case <-f.timer.C:
+	}
+	return nil
+}
+
+// Reasons for which streams end; clients see them.
+const (
+	EndExpired  = "token expired"
+	EndShutdown = "server shutting down"
+)
+
+func (f *Follower) pulse() Batch {
+	b := Batch{Heartbeat: true}
+	if f.cursor.Seq > f.told {
+		b.Passed, f.told = f.cursor, f.cursor.Seq
+	}
+	return b
+}
+
+// due is when Next has to wake by itself.
+func (f *Follower) due() time.Time {
+	p := f.watch.Principal()
+	at := f.desk.clock().Add(time.Hour)
+	sooner := func(t time.Time) {
+		if t.Before(at) {
+			at = t
+		}
+	}
+	if f.heartbeat > 0 {
+		sooner(f.beat)
+	}
+	if !p.Expires.IsZero() {
+		sooner(p.Expires.Add(Leeway))
+		if f.req.Warn > 0 && f.warned != p.Expires {
+			sooner(p.Expires.Add(-f.req.Warn))
+		}
+	}
+	return at
+}

@@ -1,0 +1,212 @@
+package desk
+
+import (
+	"context"
+	"encoding/json"
+	"time"
+
+	tandem "github.com/seed4677ff1f/tandem"
+	"github.com/seed4677ff1f/tandem/internal/store"
+)
+
+// Escalation asks for a person.
+type Escalation struct {
+	Address      tandem.Address
+	Conversation string // of an agent's wish: only if this one is still ACTIVE; empty: whichever is, or a new one
+	Reason       string
+	Urgency      tandem.Urgency
+	FromAgent    string
+	ToAgent      string
+	Text         string // what the participant is told
+	Key          string
+	RequestID    string
+	Scope        string
+}
+
+// MaxReason is how long the reason of an escalation and the comment of a
+// feedback may be, in Unicode code points.
+const MaxReason = 1000
+
+// Escalate marks the conversation as waiting for a person and tells the thread
+// by a Handoff. If it waits already, or a person holds it, nothing changes but
+// that it may become more urgent. It opens a conversation if none is ACTIVE.
+// The returned conversation is as it is afterwards. Errors as of Post.
+func (d *Desk) Escalate(ctx context.Context, p tandem.Principal, in Escalation) (tandem.Conversation, error) {
+	if err := mayRead(p, in.Address); err != nil {
+		return tandem.Conversation{}, err
+	}
+	if err := d.checkEscalation(&in); err != nil {
+		return tandem.Conversation{}, err
+	}
+	now := d.clock()
+	ids := [2]string{tandem.NewID("msg_", now), tandem.NewID("evt_", now)}
+	meta := metaOf(ctx, p, "")
+	var after tandem.Conversation
+	_, err := d.store.Append(ctx, store.Append{
+		Threads: []tandem.Address{in.Address}, Key: pushKey(in.Key), KeySum: tandem.Hash{1},
+		Decide: func(now time.Time, on []store.State) ([]store.Write, error) {
+			w, c, err := decideEscalation(now, on[0], in, meta, ids)
+			if c != nil {
+				after = *c
+			}
+			return []store.Write{w}, err
+		},
+	})
+	return after, err
+}
+
+func (d *Desk) checkEscalation(in *Escalation) error {
+	if in.Urgency == "" {
+		in.Urgency = tandem.UrgencyNormal
+	}
+	if n := len([]rune(in.Reason)); n > MaxReason {
+		return tandem.Errorf(tandem.Invalid, "reason cannot exceed %d characters", MaxReason)
+	}
+	if err := d.CheckText(in.Reason); err != nil {
+		return tandem.Errorf(tandem.Invalid, "reason is not valid UTF-8")
+	}
+	for _, l := range []struct{ what, value string }{{"fromAgent", in.FromAgent}, {"toAgent", in.ToAgent}, {"requestId", in.RequestID}, {"scope", in.Scope}, {"Idempotency-Key", in.Key}} {
+		if err := tandem.ValidLabel(l.what, l.value); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func decideEscalation(now time.Time, on store.State, in Escalation, meta tandem.Meta, ids [2]string) (store.Write, *tandem.Conversation, error) {
+	w := store.Write{Thread: on.Thread}
+	var c tandem.Conversation
+	switch {
+	case on.Active == nil && in.Conversation != "", on.Active != nil && in.Conversation != "" && on.Active.ID != in.Conversation:
+		return w, nil, tandem.Errorf(tandem.Conflict, "the conversation has ended")
+	case on.Active == nil:
+		c = *open1(&w, in.Address, now, tandem.ModeAgent, "")
+	default:
+		c = *on.Active // the shared one stays as it is
+	}
+	asked := c.Mode != tandem.ModeAgent || c.Reason != "" && !c.WaitingSince.IsZero()
+	if asked && in.Urgency.Rank() <= c.Urgency.Rank() && c.Reason != "" {
+		return w, &c, nil
+	}
+	if in.Urgency.Rank() > c.Urgency.Rank() {
+		c.Urgency = in.Urgency
+	}
+	if c.Reason == "" {
+		c.Reason = in.Reason
+	}
+	first := c.Mode == tandem.ModeAgent || c.Mode == tandem.ModeWaiting && !asked
+	if c.Mode == tandem.ModeAgent {
+		c.Mode, c.WaitingSince = tandem.ModeWaiting, now
+	}
+	c.Epoch = w.Thread.Control.Epoch
+	if first || on.Active != nil && on.Active.Reason == "" {
+		e, err := handoffEvent(ids[0], &c, in, meta, nil)
+		if err != nil {
+			return w, nil, err
+		}
+		w.Events = append(w.Events, e)
+	}
+	state, err := stateEvent(ids[1], &c)
+	if err != nil {
+		return w, nil, err
+	}
+	w.Events = append(w.Events, state)
+	w.Conversation = &c
+	return w, &c, nil
+}
+
+func handoffEvent(id string, c *tandem.Conversation, in Escalation, meta tandem.Meta, target *tandem.Address) (tandem.Event, error) {
+	to := "person"
+	if target != nil {
+		to = target.Workflow
+	}
+	data, err := json.Marshal(tandem.HandoffData{FromAgent: in.FromAgent, ToAgent: in.ToAgent, Reason: in.Reason, To: to, Urgency: in.Urgency})
+	if err != nil {
+		return tandem.Event{}, err
+	}
+	m := tandem.Message{
+		Direction: tandem.Outgoing, Type: tandem.Handoff, Role: tandem.RoleSystem, Text: in.Text, Data: data,
+		RequestID: in.RequestID, Scope: in.Scope, Target: target,
+	}
+	if c != nil {
+		m.Conversation, m.Medium = c.ID, c.Medium
+	}
+	body, err := json.Marshal(m)
+	return tandem.Event{Kind: tandem.KindMessage, ID: id, Body: body, Meta: meta}, err
+}
+
+// Handoff passes a participant on to another workflow: one atomic append of the
+// same message to both threads. The conversation stays on its thread; answering
+// says whose agent is to answer. Errors: as of Push; Invalid for a handoff to the
+// workflow it comes from.
+func (d *Desk) Handoff(ctx context.Context, p tandem.Principal, in Escalation, target tandem.Address) (tandem.Event, error) {
+	if err := mayPush(p, in.Address); err != nil {
+		return tandem.Event{}, err
+	}
+	if err := mayRead(p, target); err != nil {
+		return tandem.Event{}, err
+	}
+	if target == in.Address || target.Tenant != in.Address.Tenant || target.Participant != in.Address.Participant {
+		return tandem.Event{}, tandem.Errorf(tandem.Invalid, "a handoff needs another workflow as its target")
+	}
+	if err := d.checkEscalation(&in); err != nil {
+		return tandem.Event{}, err
+	}
+	now := d.clock()
+	id, changed, meta := tandem.NewID("msg_", now), tandem.NewID("evt_", now), metaOf(ctx, p, "")
+	res, err := d.store.Append(ctx, store.Append{
+		Threads: []tandem.Address{in.Address, target}, Key: pushKey(in.Key), KeySum: tandem.Address{Workflow: target.Workflow, Participant: in.Reason + "\x00" + in.Text}.Root(),
+		Decide: func(_ time.Time, on []store.State) ([]store.Write, error) {
+			here, there := store.Write{Thread: on[0].Thread}, store.Write{Thread: on[1].Thread}
+			e, err := handoffEvent(id, on[0].Active, in, meta, &target)
+			if err != nil {
+				return nil, err
+			}
+			here.Events, there.Events = []tandem.Event{e}, []tandem.Event{e}
+			if on[0].Active != nil {
+				c := *on[0].Active
+				c.Answering = target.Workflow
+				state, err := stateEvent(changed, &c)
+				if err != nil {
+					return nil, err
+				}
+				here.Events, here.Conversation = append(here.Events, state), &c
+			}
+			return []store.Write{here, there}, nil
+		},
+	})
+	if err != nil {
+		return tandem.Event{}, err
+	}
+	return res.Events[0][0], nil
+}
+
+// AgentAsks is what an answering agent's wish to hand on becomes. The turns call
+// it, with what they know of the conversation; the wiring connects them.
+func (d *Desk) AgentAsks(ctx context.Context, a tandem.Address, conversation string, req tandem.HandoffRequest) error {
+	spec, _ := d.turns.Closest(a.Tenant, a.Workflow)
+	p := tandem.Principal{Tenant: a.Tenant, Role: tandem.Agent, Subject: spec.Name, Kind: tandem.CredentialSystem}
+	in := Escalation{Address: a, Conversation: conversation, Reason: req.Reason, Urgency: req.Urgency, FromAgent: spec.Name}
+	if r := []rune(in.Reason); len(r) > MaxReason {
+		in.Reason = string(r[:MaxReason])
+	}
+	if req.To == "" || req.To == "person" {
+		in.ToAgent, in.Text = "human-agent", "Transferring to a person"
+		_, err := d.Escalate(ctx, p, in)
+		return err
+	}
+	target, err := tandem.NewAddress(a.Tenant, tandem.ParseWorkflow(a.Tenant, req.To), a.Participant)
+	if err != nil {
+		return err
+	}
+	in.ToAgent, in.Text = target.Workflow, "Transferring to "+target.Workflow
+	_, err = d.Handoff(ctx, p, in, target)
+	return err
+}
+
+// OnDuty reports whether somebody who could answer has a stream open now.
+func (d *Desk) OnDuty(tenant string) bool {
+	return d.hub.Any(func(p tandem.Principal) bool {
+		return p.Tenant == tenant && (p.Role == tandem.Operator || p.Role == tandem.Supervisor || p.Role == tandem.Owner)
+	})
+}

@@ -1,0 +1,217 @@
+package desk
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/json"
+	"time"
+
+	tandem "github.com/seed4677ff1f/tandem"
+	"github.com/seed4677ff1f/tandem/internal/metric"
+	"github.com/seed4677ff1f/tandem/internal/store"
+)
+
+// Post is something that a participant says or sends, or a back end in the
+// participant's name.
+type Post struct {
+	Address    tandem.Address
+	Type       tandem.MessageType // Chat or Data
+	Text       string
+	Data       json.RawMessage
+	Hint       string
+	Scope      string
+	RequestID  string // made if empty
+	ClientID   string // the chat client's own id of the message; makes a repeat harmless
+	Key        string // Idempotency-Key; makes a repeat harmless
+	ClientTime string
+	Medium     string
+	Locale     string
+	ID         string // made with NewMessageID before; made here if empty
+}
+
+// Posted is what became of a post.
+type Posted struct {
+	Event     tandem.Event
+	RequestID string
+	Repeat    bool // the key was used before: nothing was stored now
+	Answered  bool // an agent will answer it
+}
+
+// NewMessageID makes the id of a message that is about to be posted.
+func (d *Desk) NewMessageID() string { return tandem.NewID("msg_", d.clock()) }
+
+// Post stores an Incoming message and starts what it starts. It returns after
+// commit. Errors: Forbidden, Invalid, TooLarge, Mismatch, NotFound (unknown
+// tenant), Unavailable.
+func (d *Desk) Post(ctx context.Context, p tandem.Principal, in Post) (Posted, error) {
+	if err := mayRead(p, in.Address); err != nil {
+		return Posted{}, err
+	}
+	if err := d.checkPost(&in); err != nil {
+		return Posted{}, err
+	}
+	m := tandem.Message{
+		Direction: tandem.Incoming, Type: in.Type, Role: tandem.RoleUser, Name: participantName(p),
+		Text: in.Text, Data: in.Data, Hint: in.Hint, Scope: in.Scope, RequestID: in.RequestID,
+		Medium: in.Medium, ClientID: in.ClientID,
+	}
+	sum, err := sumOf(m, in.RequestID)
+	if err != nil {
+		return Posted{}, err
+	}
+	if m.RequestID == "" {
+		m.RequestID = tandem.NewID("req_", d.clock())
+	}
+	e := tandem.Event{Kind: tandem.KindMessage, ID: in.ID, Meta: metaOf(ctx, p, in.ClientTime)}
+	answer, opened := tandem.NewID("msg_", d.clock()), tandem.NewID("evt_", d.clock())
+	decide := func(now time.Time, on []store.State) ([]store.Write, error) {
+		return d.decidePost(now, on[0], p, in, m, e, answer, opened)
+	}
+	res, err := d.store.Append(ctx, store.Append{Threads: []tandem.Address{in.Address}, Key: postKey(in), KeySum: sum, Decide: decide})
+	if err != nil {
+		return Posted{}, err
+	}
+	d.metric.HTTP.Posts.Of(typeLabel(in.Type)).Inc()
+	out := Posted{Event: res.Events[0][0], RequestID: m.RequestID, Repeat: res.Repeat, Answered: res.Turn != nil}
+	if res.Repeat {
+		if first, err := out.Event.Message(); err == nil {
+			out.RequestID = first.RequestID
+		}
+	}
+	return out, nil
+}
+
+// decidePost is Post's rule: a Chat opens a conversation if none is ACTIVE, and
+// starts a turn if the workflow has an agent that may speak.
+func (d *Desk) decidePost(now time.Time, on store.State, p tandem.Principal, in Post, m tandem.Message, e tandem.Event, answer, opened string) ([]store.Write, error) {
+	w := store.Write{Thread: on.Thread}
+	conv := on.Active
+	spec, has := d.turns.Closest(in.Address.Tenant, answering(conv, in.Address))
+	if conv == nil && in.Type == tandem.Chat {
+		mode := tandem.ModeAgent
+		if !has {
+			mode = tandem.ModeWaiting
+		}
+		conv = open1(&w, in.Address, now, mode, m.Medium)
+		conv.Name = m.Name
+		w.Conversation = conv
+	}
+	if conv != nil {
+		m.Conversation = conv.ID
+		if m.Medium == "" {
+			m.Medium = conv.Medium
+		}
+	}
+	var err error
+	if e.Body, err = json.Marshal(m); err != nil {
+		return nil, err
+	}
+	w.Events = []tandem.Event{e}
+	if w.Conversation != nil {
+		state, err := stateEvent(opened, conv)
+		if err != nil {
+			return nil, err
+		}
+		w.Events = append(w.Events, state)
+	}
+	speaks := has && conv != nil && (conv.Mode == tandem.ModeAgent || conv.Mode == tandem.ModeWaiting && !spec.Silent)
+	if speaks && (in.Type == tandem.Chat || spec.Data) {
+		w.Turn = &store.Turn{
+			Answer: answer, Conversation: conv.ID, RequestID: m.RequestID, Scope: m.Scope,
+			Workflow: answering(conv, in.Address), User: userOf(p, spec.UserClaims), Locale: in.Locale,
+		}
+	}
+	return []store.Write{w}, nil
+}
+
+// answering is the workflow whose agent answers.
+func answering(c *tandem.Conversation, a tandem.Address) string {
+	if c != nil && c.Answering != "" {
+		return c.Answering
+	}
+	return a.Workflow
+}
+
+// open1 begins a conversation on the thread that w writes to, under the id that
+// was reserved for it.
+func open1(w *store.Write, a tandem.Address, now time.Time, mode tandem.Mode, medium string) *tandem.Conversation {
+	id := w.Thread.Control.Reserved
+	if id == "" {
+		id = tandem.NewID("conv_", now)
+	}
+	if medium == "" {
+		medium = "Text"
+	}
+	w.Thread.Control.Conversation, w.Thread.Control.Reserved = id, ""
+	c := &tandem.Conversation{
+		ID: id, Address: a, Status: tandem.StatusActive, Mode: mode, Urgency: tandem.UrgencyNormal, Medium: medium,
+		Timestamp: now.UTC().Format(time.RFC3339), OpenedAt: now, Epoch: w.Thread.Control.Epoch, FirstSeq: w.Thread.Head + 1,
+	}
+	if mode == tandem.ModeWaiting {
+		c.WaitingSince = now
+	}
+	return c
+}
+
+// stateEvent is the entry in the log that tells of a conversation's change.
+func stateEvent(id string, c *tandem.Conversation) (tandem.Event, error) {
+	body, err := json.Marshal(c)
+	return tandem.Event{Kind: tandem.KindState, ID: id, Body: body, Meta: tandem.Meta{Credential: string(tandem.CredentialSystem)}}, err
+}
+
+// sumOf is what a key stands for: the message as its sender gave it. Ids and
+// times that are made here are not part of it.
+func sumOf(m tandem.Message, requestID string) (tandem.Hash, error) {
+	m.RequestID, m.Conversation = requestID, ""
+	b, err := json.Marshal(m)
+	return sha256.Sum256(b), err
+}
+
+// postKey is the key under which a repeat is recognised. The two kinds of keys
+// are apart, so that a browser's cannot meet a back end's.
+func postKey(in Post) string {
+	switch {
+	case in.ClientID != "":
+		return "c:" + in.ClientID
+	case in.Key != "":
+		return "i:" + in.Key
+	}
+	return ""
+}
+
+func metaOf(ctx context.Context, p tandem.Principal, clientTime string) tandem.Meta {
+	return tandem.Meta{Principal: p.Subject, Credential: string(p.Kind), Traceparent: metric.Traceparent(ctx), ClientTime: clientTime}
+}
+
+// participantName is the display name of an Incoming message. A back end that
+// posts in somebody's name does not lend it its own.
+func participantName(p tandem.Principal) string {
+	if p.Role == tandem.Participant {
+		return p.Name
+	}
+	return ""
+}
+
+// userOf is what an agent may know of who asks: sub and name, and the claims that
+// its configuration names.
+func userOf(p tandem.Principal, claims []string) []byte {
+	user := map[string]any{}
+	if len(claims) == 0 {
+		claims = []string{"sub", "name"}
+	}
+	for _, c := range claims {
+		switch v, ok := p.Claims[c]; {
+		case ok:
+			user[c] = v
+		case c == "sub":
+			user[c] = p.Subject
+		case c == "name" && p.Name != "":
+			user[c] = p.Name
+		}
+	}
+	b, err := json.Marshal(user)
+	if err != nil { // claims came out of JSON: they go back into it
+		return []byte("{}")
+	}
+	return b
+}
