@@ -65,18 +65,19 @@ type Conversation struct {
 	Mode         Mode      `json:"mode"`
 	Urgency      Urgency   `json:"urgency"`
 	Medium       string    `json:"medium"`
-	Reason       string    `json:"reason,omitempty"`                  // why a person was asked for
-	AdminID      string    `json:"admin_id,omitempty"`                // subject of the holder
-	Holder       string    `json:"holder,omitempty"`                  // the holder's display name
-	Answering    string    `json:"answering,omitempty"`               // workflow whose agent answers, if not the thread's own
-	CallID       string    `json:"call_id,omitempty"`                 //
-	MobileNo     string    `json:"mobile_no,omitempty"`               //
-	Name         string    `json:"name,omitempty"`                    // the participant's display name
-	Timestamp    string    `json:"timestamp"`                         // when it began, RFC 3339, with the offset it came with
-	EndReason    string    `json:"end_reason,omitempty"`              //
-	WaitingSince time.Time `json:"waiting_since,omitzero"`            //
-	OpenedAt     time.Time `json:"opened_at"`                         //
-	EndedAt      time.Time `json:"ended_at,omitzero"`                 //
+	Reason       string    `json:"reason,omitempty"`    // why a person was asked for
+	Escalated    bool      `json:"escalated,omitempty"` // a person was asked for
+	AdminID      string    `json:"admin_id,omitempty"`  // subject of the holder
+	Holder       string    `json:"holder,omitempty"`    // the holder's display name
+	Answering    string    `json:"answering,omitempty"` // workflow whose agent answers, if not the thread's own
+	CallID       string    `json:"call_id,omitempty"`
+	MobileNo     string    `json:"mobile_no,omitempty"`
+	Name         string    `json:"name,omitempty"` // the participant's display name
+	Timestamp    string    `json:"timestamp"`      // when it began, RFC 3339, with the offset it came with
+	EndReason    string    `json:"end_reason,omitempty"`
+	WaitingSince time.Time `json:"waiting_since,omitzero"`
+	OpenedAt     time.Time `json:"opened_at"`
+	EndedAt      time.Time `json:"ended_at,omitzero"`
 	Epoch        int64     `json:"control_epoch"`                     // the thread's at the last change
 	FirstSeq     int64     `json:"first_seq"`                         // seq of its first event
 	Rev          int64     `json:"-"`                                 // the tenant's board revision of the last change

@@ -80,32 +80,29 @@ func decideEscalation(now time.Time, on store.State, in Escalation, meta tandem.
 	case on.Active == nil && in.Conversation != "", on.Active != nil && in.Conversation != "" && on.Active.ID != in.Conversation:
 		return w, nil, tandem.Errorf(tandem.Conflict, "the conversation has ended")
 	case on.Active == nil:
-		c = *open1(&w, in.Address, now, tandem.ModeAgent, "")
+		c = *openConversation(&w, in.Address, now, tandem.ModeAgent, "")
 	default:
 		c = *on.Active // the shared one stays as it is
 	}
-	asked := c.Mode != tandem.ModeAgent || c.Reason != "" && !c.WaitingSince.IsZero()
-	if asked && in.Urgency.Rank() <= c.Urgency.Rank() && c.Reason != "" {
-		return w, &c, nil
+	asked := c.Escalated || c.Mode == tandem.ModeOperator
+	if asked && in.Urgency.Rank() <= c.Urgency.Rank() {
+		return w, &c, nil // asked for already: a repeat is no news
 	}
 	if in.Urgency.Rank() > c.Urgency.Rank() {
 		c.Urgency = in.Urgency
 	}
-	if c.Reason == "" {
-		c.Reason = in.Reason
-	}
-	first := c.Mode == tandem.ModeAgent || c.Mode == tandem.ModeWaiting && !asked
-	if c.Mode == tandem.ModeAgent {
-		c.Mode, c.WaitingSince = tandem.ModeWaiting, now
-	}
-	c.Epoch = w.Thread.Control.Epoch
-	if first || on.Active != nil && on.Active.Reason == "" {
+	if !asked {
+		c.Escalated, c.Reason = true, in.Reason
+		if c.Mode == tandem.ModeAgent {
+			c.Mode, c.WaitingSince = tandem.ModeWaiting, now
+		}
 		e, err := handoffEvent(ids[0], &c, in, meta, nil)
 		if err != nil {
 			return w, nil, err
 		}
 		w.Events = append(w.Events, e)
 	}
+	c.Epoch = w.Thread.Control.Epoch
 	state, err := stateEvent(ids[1], &c)
 	if err != nil {
 		return w, nil, err

@@ -92,7 +92,7 @@ func (d *Desk) decidePost(now time.Time, on store.State, p tandem.Principal, in 
 		if !has {
 			mode = tandem.ModeWaiting
 		}
-		conv = open1(&w, in.Address, now, mode, m.Medium)
+		conv = openConversation(&w, in.Address, now, mode, m.Medium)
 		conv.Name = m.Name
 		w.Conversation = conv
 	}
@@ -132,9 +132,9 @@ func answering(c *tandem.Conversation, a tandem.Address) string {
 	return a.Workflow
 }
 
-// open1 begins a conversation on the thread that w writes to, under the id that
+// openConversation begins a conversation on the thread that w writes to, under the id that
 // was reserved for it.
-func open1(w *store.Write, a tandem.Address, now time.Time, mode tandem.Mode, medium string) *tandem.Conversation {
+func openConversation(w *store.Write, a tandem.Address, now time.Time, mode tandem.Mode, medium string) *tandem.Conversation {
 	id := w.Thread.Control.Reserved
 	if id == "" {
 		id = tandem.NewID("conv_", now)

@@ -23,7 +23,7 @@ type Push struct {
 	Name      string // display name; empty: the credential's
 }
 
-// errAgentsOnly refuses who may not speak for an agent.
+// mayPush refuses who may not speak for an agent.
 func mayPush(p tandem.Principal, a tandem.Address) error {
 	if p.Role != tandem.Agent && p.Role != tandem.Owner {
 		return errForbidden()

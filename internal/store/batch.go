@@ -270,7 +270,7 @@ func (w *writer) tenant(ctx context.Context, name string) (int64, error) {
 // write puts everything decided into the open transaction: threads first, since
 // new ones get their number by it, then what refers to them.
 func (b *batch) write(ctx context.Context) error {
-	if err := b.w.failAt("write"); err != nil {
+	if err := b.w.failAt("write", b); err != nil {
 		return err
 	}
 	if err := b.writeThreads(ctx); err != nil {

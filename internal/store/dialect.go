@@ -15,8 +15,13 @@ const (
 	sqliteFull  = 13
 )
 
+// coded is a database error with a result code; the driver's is one.
+type coded interface{ Code() int }
+
+var _ coded = (*sqlite.Error)(nil)
+
 func sqliteCode(err error) int {
-	if e := (*sqlite.Error)(nil); errors.As(err, &e) {
+	if e := coded(nil); errors.As(err, &e) {
 		return e.Code() & 0xff
 	}
 	return 0

@@ -20,10 +20,10 @@ type writer struct {
 	stmts   map[string]*sql.Stmt
 	heads   map[tandem.Address]*row // rows as they are in the database; copied before they change
 	tenants map[string]int64
-	version int64 // PRAGMA data_version when heads was last right
+	version int64  // PRAGMA data_version when heads was last right
 
 	// fault, set by tests only, fails a stage: "write", "commit", "committed".
-	fault func(stage string) error
+	fault func(stage string, b *batch) error
 }
 
 // row is a thread's row and its ACTIVE conversation.
@@ -109,10 +109,10 @@ func (w *writer) runUpdate(j *job) {
 	}
 	if j.err = j.update(ctx, w.s.conn); j.err != nil {
 		w.rollback(ctx)
-		j.err = classify(j.err)
+		j.err = w.failed(j.err)
 		return
 	}
-	j.err = w.commit(ctx)
+	j.err = w.commit(ctx, nil)
 }
 
 // runAppends writes the jobs in one transaction. If that fails in a way nobody
@@ -139,7 +139,7 @@ func (w *writer) runAppends(jobs []*job) {
 			continue
 		}
 		if _, err := w.tryBatch([]*job{j}); err != nil {
-			j.err = classify(err)
+			j.err = w.failed(err)
 		}
 	}
 }
@@ -171,7 +171,7 @@ func (w *writer) tryBatch(jobs []*job) (unknown bool, err error) {
 		w.rollback(ctx)
 		return false, err
 	}
-	if err := w.commit(ctx); err != nil {
+	if err := w.commit(ctx, b); err != nil {
 		return true, err
 	}
 	if len(w.heads) > maxHeads {
@@ -212,14 +212,15 @@ func (w *writer) rollback(ctx context.Context) {
 }
 
 // commit commits, or leaves no transaction open.
-func (w *writer) commit(ctx context.Context) error {
-	err := w.failAt("commit")
+func (w *writer) commit(ctx context.Context, b *batch) error {
+	err := w.failAt("commit", b)
 	if err == nil {
 		_, err = w.s.conn.ExecContext(ctx, "commit")
 	}
 	if err == nil {
 		w.s.full.Store(false)
-		err = w.failAt("committed")
+		w.s.opt.Metric.Store.DiskFull.Set(0)
+		err = w.failAt("committed", b)
 		if err == nil {
 			return nil
 		}
@@ -228,7 +229,7 @@ func (w *writer) commit(ctx context.Context) error {
 		w.die(err)
 	}
 	w.rollback(ctx)
-	return classify(err)
+	return w.failed(err)
 }
 
 // die stops all writing: after a COMMIT with an I/O error nobody knows what is
@@ -241,9 +242,19 @@ func (w *writer) die(cause error) {
 	}
 }
 
-func (w *writer) failAt(stage string) error {
+// failed gives an unexpected error its kind and notes a full disk.
+func (w *writer) failed(err error) error {
+	if sqliteCode(err) == sqliteFull {
+		w.s.full.Store(true)
+		w.s.opt.Metric.Store.DiskFull.Set(1)
+		w.s.opt.Metric.Store.Refusals.Of("disk-full").Inc()
+	}
+	return classify(err)
+}
+
+func (w *writer) failAt(stage string, b *batch) error {
 	if w.fault != nil {
-		return w.fault(stage)
+		return w.fault(stage, b)
 	}
 	return nil
 }
