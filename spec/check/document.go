@@ -2,7 +2,6 @@ package check
 
 import (
 	"bytes"
-	"encoding/json"
 	"fmt"
 	"strings"
 	"sync"
@@ -147,6 +146,3 @@ func (s *schemas) named(ref string) (*jsonschema.Schema, error) {
 	s.compiled[ref] = schema
 	return schema, nil
 }
-
-// text of a decoded node, for the document validator.
-func (d *document) json() ([]byte, error) { return json.Marshal(d.root) }

@@ -1,0 +1,230 @@
+package check
+
+// example is what a schema must take and what it must refuse. Of a right one that
+// is an object, the test also makes wrong ones by itself: without each required
+// field, with each field of a wrong type, and with a field that nobody listed.
+type example struct {
+	right []string
+	wrong []string
+}
+
+const (
+	at      = `"2024-01-15T10:30:00.123456Z"`
+	thread  = `"thread_rhgdbbjd5fyi6nzqf7cyxdrm"`
+	message = `"id":"msg_1","threadId":` + thread + `,"workflowId":"default:support","workflowType":"support",` +
+		`"participantId":"ann","hint":null,"scope":null,"requestId":"req_1","createdAt":` + at + `,"createdBy":"support-bot",`
+	conversation = `{"conversation_id":"conv_1","call_id":null,"worker_id":"ann","mobile_no":null,"urgency":"NORMAL","status":"ACTIVE",` +
+		`"mode":"waiting","medium":"Text","admin_id":null,"timestamp":"2025-10-03T11:58:04+05:30","workflow":"support",` +
+		`"reason":"a refund","waiting_since":` + at + `,"control_epoch":0}`
+)
+
+// openapiExamples has every schema of openapi.yaml.
+var openapiExamples = map[string]example{
+	"AnyJSON":     {right: []string{`null`, `[1,{"a":true}]`}},
+	"Text":        {right: []string{`"ok"`}, wrong: []string{`1`}},
+	"EventStream": {right: []string{`""`}, wrong: []string{`{}`}},
+	"Lines":       {right: []string{`""`}, wrong: []string{`[]`}},
+	"ThreadId":    {right: []string{thread}, wrong: []string{`"thread_1"`, `"thread_RHGDBBJD5FYI6NZQF7CYXDRM"`, `{"threadId":"x"}`}},
+	"Timestamp": {
+		right: []string{at, `"2024-01-15T10:30:00Z"`},
+		wrong: []string{`"2024-01-15T10:30:00+00:00"`, `"2024-01-15 10:30:00Z"`, `1705314600`, `""`},
+	},
+	"OffsetTimestamp": {
+		right: []string{`"2025-10-03T11:58:04+05:30"`, at},
+		wrong: []string{`"2025-10-03T11:58:04"`, `"2025-10-03"`, `null`},
+	},
+	"Status":  {right: []string{`"ACTIVE"`, `"ENDED"`}, wrong: []string{`"active"`, `""`}},
+	"Urgency": {right: []string{`"NORMAL"`, `"URGENT"`, `"CRITICAL"`}, wrong: []string{`"HIGH"`, `"critical"`}},
+	"Mode":    {right: []string{`"agent"`, `"waiting"`, `"operator"`}, wrong: []string{`"AGENT"`, `"none"`}},
+
+	"Message": {
+		right: []string{`{` + message + `"direction":"Outgoing","messageType":"Chat","text":"Hello","data":null}`},
+		wrong: []string{
+			`{` + message + `"direction":"outgoing","messageType":"Chat","text":"Hello","data":null}`,
+			`{` + message + `"direction":"Outgoing","messageType":"chat","text":"Hello","data":null}`,
+			`[]`,
+		},
+	},
+	"ChatMessage": {
+		right: []string{`{` + message + `"direction":"Outgoing","messageType":"Chat","text":"Hello","data":{"a":1}}`},
+		wrong: []string{
+			`{` + message + `"direction":"Outgoing","messageType":"Data","text":"Hello","data":null}`,
+			`{` + message + `"direction":"Outgoing","messageType":"Chat","text":null,"data":null}`,
+			`{` + message + `"direction":"Outgoing","messageType":"Chat","text":"Hello","data":null,"body":1}`,
+		},
+	},
+	"DataMessage": {
+		right: []string{`{` + message + `"direction":"Incoming","messageType":"Data","text":null,"data":[1]}`},
+		wrong: []string{`{` + message + `"direction":"Incoming","messageType":"Chat","text":null,"data":[1]}`},
+	},
+	"HandoffMessage": {
+		right: []string{`{` + message + `"direction":"Outgoing","messageType":"Handoff","text":"Transferring","data":{"fromAgent":"bot","toAgent":"human-agent","reason":"asked","to":"person","urgency":"URGENT"}}`},
+		wrong: []string{
+			`{` + message + `"direction":"Outgoing","messageType":"Handoff","text":"Transferring","data":{"urgency":"soon"}}`,
+			`{` + message + `"direction":"Incoming","messageType":"Handoff","text":"Transferring","data":{}}`,
+		},
+	},
+	"FileMessage": {
+		right: []string{`{` + message + `"direction":"Outgoing","messageType":"File","text":null,"data":{"url":"https://e.org/a.pdf","name":"a.pdf","mime":"application/pdf","size":12}}`},
+		wrong: []string{
+			`{` + message + `"direction":"Outgoing","messageType":"File","text":null,"data":{"name":"a.pdf"}}`,
+			`{` + message + `"direction":"Outgoing","messageType":"File","text":null,"data":{"url":"https://e.org/a.pdf","size":-1}}`,
+		},
+	},
+	"ReasoningMessage": {
+		right: []string{`{` + message + `"direction":"Outgoing","messageType":"Reasoning","text":null,"data":"because"}`},
+		wrong: []string{`{` + message + `"direction":"Incoming","messageType":"Reasoning","text":null,"data":"because"}`},
+	},
+	"ToolMessage": {
+		right: []string{`{` + message + `"direction":"Outgoing","messageType":"Tool","text":null,"data":{"name":"search"}}`},
+		wrong: []string{`{` + message + `"direction":"Outgoing","messageType":"tool","text":null,"data":{"name":"search"}}`},
+	},
+	"History": {
+		right: []string{`[]`, `[{` + message + `"direction":"Outgoing","messageType":"Chat","text":"Hello","data":null}]`},
+		wrong: []string{`{"messages":[]}`, `[{"id":"msg_1"}]`, `null`},
+	},
+	"HandoffData": {right: []string{`{"reason":"asked","other":1}`}, wrong: []string{`"asked"`, `{"reason":1}`}},
+	"FileData":    {right: []string{`{"url":"https://e.org/a.pdf"}`}, wrong: []string{`{}`, `{"url":""}`, `{"url":"a","size":"12"}`}},
+
+	"Connected": {
+		right: []string{`{"message":"Connected","workflowId":"default:support","participantId":"ann","tenantId":"default","timestamp":` + at + `}`},
+		wrong: []string{`{"message":"Connected","workflowId":"support","participantId":"ann","tenantId":"default","timestamp":` + at + `}`},
+	},
+	"Heartbeat": {
+		right: []string{`{"timestamp":` + at + `,"subscriberCount":1}`},
+		wrong: []string{`{"timestamp":` + at + `,"subscriberCount":0}`, `{"timestamp":` + at + `,"subscriberCount":"1"}`},
+	},
+	"Disconnected": {right: []string{`{"timestamp":` + at + `,"reason":"token expired"}`}, wrong: []string{`{"timestamp":` + at + `,"reason":""}`}},
+	"Gap":          {right: []string{`{"from":1,"to":7}`}, wrong: []string{`{"from":0,"to":7}`, `{"from":"1-aaaaaaaa","to":"7-aaaaaaaa"}`}},
+	"Reset":        {right: []string{`{}`}, wrong: []string{`null`}},
+
+	"Outbound": {
+		right: []string{`{"workflow":"support","participantId":"ann","text":"Hello","requestId":"req_1","controlEpoch":3,"onHeld":"refuse"}`},
+		wrong: []string{`{"workflow":"support","participantId":"ann","onHeld":"drop"}`, `{"workflow":"support"}`},
+	},
+	"OutboundHandoff": {
+		right: []string{`{"workflow":"support","participantId":"ann","to":"person","reason":"asked","urgency":"URGENT"}`},
+		wrong: []string{`{"workflow":"support","participantId":"ann","to":"somebody"}`},
+	},
+	"OutboundFile": {
+		right: []string{`{"workflow":"support","participantId":"ann","text":"the bill","data":{"url":"https://e.org/a.pdf"}}`},
+		wrong: []string{`{"workflow":"support","participantId":"ann","data":"https://e.org/a.pdf"}`},
+	},
+	"Conversation": {
+		right: []string{conversation},
+		wrong: []string{`{"conversation_id":"conv_1"}`},
+	},
+	"ConversationList": {
+		right: []string{`{"success":true,"conversations":[],"cursor":null}`, `{"success":true,"conversations":[` + conversation + `],"cursor":"abc"}`},
+		wrong: []string{`{"success":false,"conversations":[],"cursor":null}`, `[]`},
+	},
+
+	"TicketRequest": {right: []string{`{"for":"stream"}`, `{"for":"socket"}`}, wrong: []string{`{"for":"page"}`}},
+	"Ticket": {
+		right: []string{`{"ticket":"tk-Zm9vYmFyYmF6cXV4Zm9vYg","expiresAt":` + at + `}`},
+		wrong: []string{`{"ticket":"sk-Zm9vYmFyYmF6cXV4Zm9vYg","expiresAt":` + at + `}`},
+	},
+	"Refreshed": {
+		right: []string{`{"success":true,"token":"eyJh.eyJz.c2ln"}`},
+		wrong: []string{`{"success":true,"token":"sk-abc"}`, `{"success":false,"token":"eyJh.eyJz.c2ln"}`},
+	},
+
+	"BareError": {right: []string{`"Workflow is required."`}, wrong: []string{`""`, `{"error":"Workflow is required."}`}},
+	"Error":     {right: []string{`{"error":"Timeout","message":"No answer came in time."}`}, wrong: []string{`{"error":"Timeout","message":""}`, `"Timeout"`}},
+	"Unauthorized": {
+		right: []string{`{"error":"Unauthorized","message":"Authentication is required to access this resource"}`},
+		wrong: []string{`{"error":"unauthorized","message":"Authentication is required to access this resource"}`, `{"error":"Unauthorized","message":"no"}`},
+	},
+	"Forbidden": {
+		right: []string{`{"error":"Forbidden","message":"You do not have permission to access this resource"}`},
+		wrong: []string{`{"error":"Forbidden","message":"no"}`, `{"detail":"Forbidden"}`},
+	},
+	"TooMany": {
+		right: []string{`{"error":"Rate limit exceeded","message":"Too many requests. Please try again later.","retryAfter":"60"}`},
+		wrong: []string{
+			`{"error":"Rate limit exceeded","message":"Too many requests. Please try again later.","retryAfter":60}`,
+			`{"error":"Rate limit exceeded","message":"Too many requests. Please try again later.","retryAfter":"0"}`,
+		},
+	},
+	"InternalError": {
+		right: []string{`{"error":"Internal server error","message":"internal"}`},
+		wrong: []string{`{"error":"internal","message":"internal"}`},
+	},
+	"Held": {
+		right: []string{`{"error":"Held","message":"A colleague holds this conversation.","controlEpoch":3}`},
+		wrong: []string{`{"error":"Held","message":"A colleague holds this conversation.","controlEpoch":"3"}`},
+	},
+	"Detail":             {right: []string{`{"detail":"Not found"}`}, wrong: []string{`{"detail":""}`, `{"error":"Not found"}`}},
+	"DetailUnauthorized": {right: []string{`{"detail":"Not authenticated"}`}, wrong: []string{`{"detail":"no"}`}},
+}
+
+// asyncapiExamples has every schema of asyncapi.yaml.
+var asyncapiExamples = map[string]example{
+	"Timestamp":       {right: []string{at}, wrong: []string{`"2025-09-12T10:00:00"`, `0`}},
+	"ClientTimestamp": {right: []string{`"yesterday"`}, wrong: []string{`1`}},
+	"Cursor":          {right: []string{`"1-3oxzwwhm"`, `"0-rhgdbbjd"`}, wrong: []string{`"1"`, `"01-3oxzwwhm"`, `"1-3OXZWWHM"`, `""`}},
+	"MessageId":       {right: []string{`"msg_1"`}, wrong: []string{`""`, `1`}},
+	"Urgency":         {right: []string{`"CRITICAL"`}, wrong: []string{`"high"`}},
+	"FinishReason":    {right: []string{`"stop"`, `"cancelled"`, `"error"`, `"interrupted"`}, wrong: []string{`"length"`, `null`}},
+
+	"Chat": {
+		right: []string{`{"type":"chat","content":"Hello","timestamp":"2025-09-12T10:00:00.000Z","clientMessageId":"c1"}`},
+		wrong: []string{`{"type":"chat"}`, `{"type":"chat","content":1}`},
+	},
+	"HumanEscalation": {
+		right: []string{`{"type":"human-escalation","reason":"Need human assistance","urgency":"URGENT"}`},
+		wrong: []string{`{"type":"human-escalation","urgency":"now"}`},
+	},
+	"Ping":     {right: []string{`{"type":"ping"}`}, wrong: []string{`{"type":"pong"}`}},
+	"Cancel":   {right: []string{`{"type":"cancel","messageId":"msg_1"}`}, wrong: []string{`{"type":"cancel","messageId":""}`}},
+	"Typing":   {right: []string{`{"type":"typing"}`}, wrong: []string{`{"type":"read"}`}},
+	"Read":     {right: []string{`{"type":"read","messageId":"msg_1"}`}, wrong: []string{`{"type":"read"}`}},
+	"Feedback": {right: []string{`{"type":"feedback","messageId":"msg_1","feedbackType":"positive","comment":"thanks"}`}, wrong: []string{`{"type":"feedback","messageId":"msg_1","feedbackType":"meh"}`}},
+	"Resume":   {right: []string{`{"type":"resume","after":"1-3oxzwwhm"}`}, wrong: []string{`{"type":"resume","after":null}`}},
+	"Auth":     {right: []string{`{"type":"auth","token":"eyJh.eyJz.c2ln"}`}, wrong: []string{`{"type":"auth"}`}},
+
+	"Connection": {
+		right: []string{`{"type":"connection","message":"Connected to chatbot server","timestamp":` + at + `,"conversationId":"conv_1","cursor":"1-3oxzwwhm"}`},
+		wrong: []string{`{"type":"connection","message":"Hello","timestamp":` + at + `,"conversationId":"conv_1","cursor":"1-3oxzwwhm"}`},
+	},
+	"StreamStart": {
+		right: []string{`{"type":"stream-start","messageId":"msg_1","timestamp":` + at + `,"role":"operator","name":"Maya"}`},
+		wrong: []string{`{"type":"stream-start","messageId":"msg_1","timestamp":` + at + `,"role":"user"}`},
+	},
+	"StreamToken": {
+		right: []string{`{"type":"stream-token","messageId":"msg_1","token":"Hello","timestamp":` + at + `}`},
+		wrong: []string{`{"type":"stream-token","messageId":"msg_1","token":"","timestamp":` + at + `}`},
+	},
+	"StreamEnd": {
+		right: []string{`{"type":"stream-end","messageId":"msg_1","timestamp":` + at + `,"finishReason":"stop","cursor":"1-3oxzwwhm"}`},
+		wrong: []string{`{"type":"stream-end","messageId":"msg_1","timestamp":` + at + `,"finishReason":"done"}`},
+	},
+	"HumanEscalationResponse": {
+		right: []string{`{"type":"human-escalation-response","message":"A human agent will contact you soon.","timestamp":` + at + `,"cursor":"1-3oxzwwhm"}`},
+		wrong: []string{`{"type":"human-escalation-response","message":"","timestamp":` + at + `,"cursor":"1-3oxzwwhm"}`},
+	},
+	"Error": {
+		right: []string{`{"type":"error","message":"Unknown message type","code":"unknown_type","messageId":"msg_1","timestamp":` + at + `}`},
+		wrong: []string{`{"type":"error","message":"Unknown message type","code":"Unknown type","timestamp":` + at + `}`},
+	},
+	"Pong": {right: []string{`{"type":"pong","timestamp":` + at + `}`}, wrong: []string{`{"type":"ping","timestamp":` + at + `}`}},
+	"WholeMessage": {
+		right: []string{`{"type":"message","messageId":"msg_1","role":"user","content":"Hello","timestamp":` + at + `,"cursor":"1-3oxzwwhm"}`},
+		wrong: []string{`{"type":"message","messageId":"msg_1","role":"agent","content":"Hello","timestamp":` + at + `,"cursor":"1-3oxzwwhm"}`},
+	},
+	"Ack": {
+		right: []string{`{"type":"ack","clientMessageId":"c1","messageId":"msg_1","cursor":"1-3oxzwwhm","timestamp":` + at + `}`},
+		wrong: []string{`{"type":"ack","clientMessageId":"c1","messageId":"msg_1","cursor":1,"timestamp":` + at + `}`},
+	},
+	"State": {
+		right: []string{`{"type":"state","conversationId":"conv_1","mode":"waiting","timestamp":` + at + `,"cursor":"1-3oxzwwhm"}`},
+		wrong: []string{`{"type":"state","conversationId":"conv_1","mode":"held","timestamp":` + at + `,"cursor":"1-3oxzwwhm"}`},
+	},
+	"Gap":           {right: []string{`{"type":"gap","from":1,"to":7,"timestamp":` + at + `}`}, wrong: []string{`{"type":"gap","from":-1,"to":7,"timestamp":` + at + `}`}},
+	"Reset":         {right: []string{`{"type":"reset","timestamp":` + at + `}`}, wrong: []string{`{"type":"gap","timestamp":` + at + `}`}},
+	"TokenExpiring": {right: []string{`{"type":"token-expiring","expiresAt":` + at + `,"timestamp":` + at + `}`}, wrong: []string{`{"type":"token-expiring","expiresAt":300,"timestamp":` + at + `}`}},
+	"FeedbackConfirmation": {
+		right: []string{`{"type":"feedback-confirmation","messageId":"msg_1","timestamp":` + at + `}`},
+		wrong: []string{`{"type":"feedback-confirmation","messageId":1,"timestamp":` + at + `}`},
+	},
+}
