@@ -29,7 +29,7 @@ func TestSchemas_tellRightFromWrong(t *testing.T) {
 			wrong := ex.wrong
 			if s := schemasOf(doc)[name].(map[string]any); s["type"] == "object" {
 				for _, right := range ex.right {
-					wrong = append(wrong, spoil(t, s, right)...)
+					wrong = append(wrong, spoil(t, s, right, ex.optional)...)
 				}
 			}
 			if len(wrong) == 0 && name != "AnyJSON" {
@@ -49,7 +49,7 @@ func schemasOf(d *document) map[string]any {
 }
 
 // spoil makes wrong values of a right one, as the schema lists its fields.
-func spoil(t *testing.T, schema map[string]any, right string) []string {
+func spoil(t *testing.T, schema map[string]any, right, optional string) []string {
 	t.Helper()
 	var out []string
 	change := func(fn func(map[string]any)) {
@@ -64,9 +64,14 @@ func spoil(t *testing.T, schema map[string]any, right string) []string {
 		}
 		out = append(out, string(b))
 	}
-	required, _ := schema["required"].([]any)
-	for _, name := range required {
-		change(func(v map[string]any) { delete(v, name.(string)) })
+	var fields map[string]any
+	if err := json.Unmarshal([]byte(right), &fields); err != nil {
+		t.Fatal(err)
+	}
+	for name := range fields {
+		if !slices.Contains(strings.Fields(optional), name) {
+			change(func(v map[string]any) { delete(v, name) })
+		}
 	}
 	properties, _ := schema["properties"].(map[string]any)
 	for name, p := range properties {

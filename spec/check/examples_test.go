@@ -1,11 +1,12 @@
 package check
 
 // example is what a schema must take and what it must refuse. Of a right one that
-// is an object, the test also makes wrong ones by itself: without each required
-// field, with each field of a wrong type, and with a field that nobody listed.
+// is an object, the test also makes wrong ones by itself: without each field that
+// is not optional, with each field of a wrong type, and with one that nobody listed.
 type example struct {
-	right []string
-	wrong []string
+	right    []string
+	wrong    []string
+	optional string
 }
 
 const (
@@ -83,7 +84,7 @@ var openapiExamples = map[string]example{
 		right: []string{`[]`, `[{` + message + `"direction":"Outgoing","messageType":"Chat","text":"Hello","data":null}]`},
 		wrong: []string{`{"messages":[]}`, `[{"id":"msg_1"}]`, `null`},
 	},
-	"HandoffData": {right: []string{`{"reason":"asked","other":1}`}, wrong: []string{`"asked"`, `{"reason":1}`}},
+	"HandoffData": {optional: "reason other", right: []string{`{"reason":"asked","other":1}`}, wrong: []string{`"asked"`, `{"reason":1}`}},
 	"FileData":    {right: []string{`{"url":"https://e.org/a.pdf"}`}, wrong: []string{`{}`, `{"url":""}`, `{"url":"a","size":"12"}`}},
 
 	"Connected": {
@@ -99,20 +100,24 @@ var openapiExamples = map[string]example{
 	"Reset":        {right: []string{`{}`}, wrong: []string{`null`}},
 
 	"Outbound": {
-		right: []string{`{"workflow":"support","participantId":"ann","text":"Hello","requestId":"req_1","controlEpoch":3,"onHeld":"refuse"}`},
-		wrong: []string{`{"workflow":"support","participantId":"ann","onHeld":"drop"}`, `{"workflow":"support"}`},
+		optional: "workflow text requestId controlEpoch onHeld",
+		right:    []string{`{"workflow":"support","participantId":"ann","text":"Hello","requestId":"req_1","controlEpoch":3,"onHeld":"refuse"}`},
+		wrong:    []string{`{"workflow":"support","participantId":"ann","onHeld":"drop"}`, `{"workflow":"support"}`},
 	},
 	"OutboundHandoff": {
-		right: []string{`{"workflow":"support","participantId":"ann","to":"person","reason":"asked","urgency":"URGENT"}`},
-		wrong: []string{`{"workflow":"support","participantId":"ann","to":"somebody"}`},
+		optional: "workflow to reason urgency",
+		right:    []string{`{"workflow":"support","participantId":"ann","to":"person","reason":"asked","urgency":"URGENT"}`},
+		wrong:    []string{`{"workflow":"support","participantId":"ann","to":"somebody"}`},
 	},
 	"OutboundFile": {
-		right: []string{`{"workflow":"support","participantId":"ann","text":"the bill","data":{"url":"https://e.org/a.pdf"}}`},
-		wrong: []string{`{"workflow":"support","participantId":"ann","data":"https://e.org/a.pdf"}`},
+		optional: "workflow text",
+		right:    []string{`{"workflow":"support","participantId":"ann","text":"the bill","data":{"url":"https://e.org/a.pdf"}}`},
+		wrong:    []string{`{"workflow":"support","participantId":"ann","data":"https://e.org/a.pdf"}`},
 	},
 	"Conversation": {
-		right: []string{conversation},
-		wrong: []string{`{"conversation_id":"conv_1"}`},
+		optional: "reason waiting_since",
+		right:    []string{conversation},
+		wrong:    []string{`{"conversation_id":"conv_1"}`},
 	},
 	"ConversationList": {
 		right: []string{`{"success":true,"conversations":[],"cursor":null}`, `{"success":true,"conversations":[` + conversation + `],"cursor":"abc"}`},
@@ -168,18 +173,20 @@ var asyncapiExamples = map[string]example{
 	"FinishReason":    {right: []string{`"stop"`, `"cancelled"`, `"error"`, `"interrupted"`}, wrong: []string{`"length"`, `null`}},
 
 	"Chat": {
-		right: []string{`{"type":"chat","content":"Hello","timestamp":"2025-09-12T10:00:00.000Z","clientMessageId":"c1"}`},
-		wrong: []string{`{"type":"chat"}`, `{"type":"chat","content":1}`},
+		optional: "content timestamp clientMessageId",
+		right:    []string{`{"type":"chat","content":"Hello","timestamp":"2025-09-12T10:00:00.000Z","clientMessageId":"c1"}`},
+		wrong:    []string{`{"type":"chat"}`, `{"type":"chat","content":1}`},
 	},
 	"HumanEscalation": {
-		right: []string{`{"type":"human-escalation","reason":"Need human assistance","urgency":"URGENT"}`},
-		wrong: []string{`{"type":"human-escalation","urgency":"now"}`},
+		optional: "reason urgency",
+		right:    []string{`{"type":"human-escalation","reason":"Need human assistance","urgency":"URGENT"}`},
+		wrong:    []string{`{"type":"human-escalation","urgency":"now"}`},
 	},
 	"Ping":     {right: []string{`{"type":"ping"}`}, wrong: []string{`{"type":"pong"}`}},
 	"Cancel":   {right: []string{`{"type":"cancel","messageId":"msg_1"}`}, wrong: []string{`{"type":"cancel","messageId":""}`}},
 	"Typing":   {right: []string{`{"type":"typing"}`}, wrong: []string{`{"type":"read"}`}},
 	"Read":     {right: []string{`{"type":"read","messageId":"msg_1"}`}, wrong: []string{`{"type":"read"}`}},
-	"Feedback": {right: []string{`{"type":"feedback","messageId":"msg_1","feedbackType":"positive","comment":"thanks"}`}, wrong: []string{`{"type":"feedback","messageId":"msg_1","feedbackType":"meh"}`}},
+	"Feedback": {optional: "comment", right: []string{`{"type":"feedback","messageId":"msg_1","feedbackType":"positive","comment":"thanks"}`}, wrong: []string{`{"type":"feedback","messageId":"msg_1","feedbackType":"meh"}`}},
 	"Resume":   {right: []string{`{"type":"resume","after":"1-3oxzwwhm"}`}, wrong: []string{`{"type":"resume","after":null}`}},
 	"Auth":     {right: []string{`{"type":"auth","token":"eyJh.eyJz.c2ln"}`}, wrong: []string{`{"type":"auth"}`}},
 
@@ -188,24 +195,27 @@ var asyncapiExamples = map[string]example{
 		wrong: []string{`{"type":"connection","message":"Hello","timestamp":` + at + `,"conversationId":"conv_1","cursor":"1-3oxzwwhm"}`},
 	},
 	"StreamStart": {
-		right: []string{`{"type":"stream-start","messageId":"msg_1","timestamp":` + at + `,"role":"operator","name":"Maya"}`},
-		wrong: []string{`{"type":"stream-start","messageId":"msg_1","timestamp":` + at + `,"role":"user"}`},
+		optional: "role name",
+		right:    []string{`{"type":"stream-start","messageId":"msg_1","timestamp":` + at + `,"role":"operator","name":"Maya"}`},
+		wrong:    []string{`{"type":"stream-start","messageId":"msg_1","timestamp":` + at + `,"role":"user"}`},
 	},
 	"StreamToken": {
 		right: []string{`{"type":"stream-token","messageId":"msg_1","token":"Hello","timestamp":` + at + `}`},
 		wrong: []string{`{"type":"stream-token","messageId":"msg_1","token":"","timestamp":` + at + `}`},
 	},
 	"StreamEnd": {
-		right: []string{`{"type":"stream-end","messageId":"msg_1","timestamp":` + at + `,"finishReason":"stop","cursor":"1-3oxzwwhm"}`},
-		wrong: []string{`{"type":"stream-end","messageId":"msg_1","timestamp":` + at + `,"finishReason":"done"}`},
+		optional: "cursor",
+		right:    []string{`{"type":"stream-end","messageId":"msg_1","timestamp":` + at + `,"finishReason":"stop","cursor":"1-3oxzwwhm"}`},
+		wrong:    []string{`{"type":"stream-end","messageId":"msg_1","timestamp":` + at + `,"finishReason":"done"}`},
 	},
 	"HumanEscalationResponse": {
 		right: []string{`{"type":"human-escalation-response","message":"A human agent will contact you soon.","timestamp":` + at + `,"cursor":"1-3oxzwwhm"}`},
 		wrong: []string{`{"type":"human-escalation-response","message":"","timestamp":` + at + `,"cursor":"1-3oxzwwhm"}`},
 	},
 	"Error": {
-		right: []string{`{"type":"error","message":"Unknown message type","code":"unknown_type","messageId":"msg_1","timestamp":` + at + `}`},
-		wrong: []string{`{"type":"error","message":"Unknown message type","code":"Unknown type","timestamp":` + at + `}`},
+		optional: "messageId",
+		right:    []string{`{"type":"error","message":"Unknown message type","code":"unknown_type","messageId":"msg_1","timestamp":` + at + `}`},
+		wrong:    []string{`{"type":"error","message":"Unknown message type","code":"Unknown type","timestamp":` + at + `}`},
 	},
 	"Pong": {right: []string{`{"type":"pong","timestamp":` + at + `}`}, wrong: []string{`{"type":"ping","timestamp":` + at + `}`}},
 	"WholeMessage": {
