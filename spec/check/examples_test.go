@@ -194,41 +194,48 @@ var asyncapiExamples = map[string]example{
 		right: []string{`{"type":"connection","message":"Connected to chatbot server","timestamp":` + at + `,"conversationId":"conv_1","cursor":"1-3oxzwwhm"}`},
 		wrong: []string{`{"type":"connection","message":"Hello","timestamp":` + at + `,"conversationId":"conv_1","cursor":"1-3oxzwwhm"}`},
 	},
+	"Speaker": {right: []string{`"assistant"`, `"operator"`, `"system"`}, wrong: []string{`"user"`, `"agent"`}},
 	"StreamStart": {
-		optional: "role name",
-		right:    []string{`{"type":"stream-start","messageId":"msg_1","timestamp":` + at + `,"role":"operator","name":"Maya"}`},
-		wrong:    []string{`{"type":"stream-start","messageId":"msg_1","timestamp":` + at + `,"role":"user"}`},
+		optional: "name inReplyTo",
+		right:    []string{`{"type":"stream-start","messageId":"msg_2","timestamp":` + at + `,"role":"operator","name":"Maya","inReplyTo":"msg_1"}`},
+		wrong:    []string{`{"type":"stream-start","messageId":"msg_2","timestamp":` + at + `,"role":"user"}`},
 	},
 	"StreamToken": {
 		right: []string{`{"type":"stream-token","messageId":"msg_1","token":"Hello","timestamp":` + at + `}`},
 		wrong: []string{`{"type":"stream-token","messageId":"msg_1","token":"","timestamp":` + at + `}`},
 	},
 	"StreamEnd": {
-		optional: "cursor",
-		right:    []string{`{"type":"stream-end","messageId":"msg_1","timestamp":` + at + `,"finishReason":"stop","cursor":"1-3oxzwwhm"}`},
-		wrong:    []string{`{"type":"stream-end","messageId":"msg_1","timestamp":` + at + `,"finishReason":"done"}`},
+		optional: "name sources data",
+		right: []string{`{"type":"stream-end","messageId":"msg_2","timestamp":` + at + `,"finishReason":"stop","role":"assistant","name":"bot",` +
+			`"sources":"FAQ","data":{},"cursor":"1-3oxzwwhm"}`},
+		wrong: []string{`{"type":"stream-end","messageId":"msg_2","timestamp":` + at + `,"finishReason":"done","role":"assistant","cursor":"1-3oxzwwhm"}`},
 	},
 	"HumanEscalationResponse": {
 		right: []string{`{"type":"human-escalation-response","message":"A human agent will contact you soon.","timestamp":` + at + `,"cursor":"1-3oxzwwhm"}`},
 		wrong: []string{`{"type":"human-escalation-response","message":"","timestamp":` + at + `,"cursor":"1-3oxzwwhm"}`},
 	},
 	"Error": {
-		optional: "messageId",
-		right:    []string{`{"type":"error","message":"Unknown message type","code":"unknown_type","messageId":"msg_1","timestamp":` + at + `}`},
-		wrong:    []string{`{"type":"error","message":"Unknown message type","code":"Unknown type","timestamp":` + at + `}`},
+		optional: "messageId clientMessageId retryAfter cursor",
+		right: []string{`{"type":"error","message":"Rate limit exceeded","code":"rate_limited","messageId":"msg_1","clientMessageId":"c1",` +
+			`"retryAfter":3,"cursor":"1-3oxzwwhm","timestamp":` + at + `}`},
+		wrong: []string{`{"type":"error","message":"Unknown message type","code":"Unknown type","timestamp":` + at + `}`},
 	},
 	"Pong": {right: []string{`{"type":"pong","timestamp":` + at + `}`}, wrong: []string{`{"type":"ping","timestamp":` + at + `}`}},
 	"WholeMessage": {
-		right: []string{`{"type":"message","messageId":"msg_1","role":"user","content":"Hello","timestamp":` + at + `,"cursor":"1-3oxzwwhm"}`},
-		wrong: []string{`{"type":"message","messageId":"msg_1","role":"agent","content":"Hello","timestamp":` + at + `,"cursor":"1-3oxzwwhm"}`},
+		optional: "name data hint scope requestId clientMessageId",
+		right: []string{`{"type":"message","messageId":"msg_1","timestamp":` + at + `,"role":"user","name":"Ann","messageType":"Chat","content":"Hello",` +
+			`"data":1,"hint":"h","scope":"s","requestId":"r","clientMessageId":"c1","cursor":"1-3oxzwwhm"}`},
+		wrong: []string{`{"type":"message","messageId":"msg_1","timestamp":` + at + `,"role":"agent","messageType":"Chat","content":"Hello","cursor":"1-3oxzwwhm"}`},
 	},
 	"Ack": {
 		right: []string{`{"type":"ack","clientMessageId":"c1","messageId":"msg_1","cursor":"1-3oxzwwhm","timestamp":` + at + `}`},
 		wrong: []string{`{"type":"ack","clientMessageId":"c1","messageId":"msg_1","cursor":1,"timestamp":` + at + `}`},
 	},
 	"State": {
-		right: []string{`{"type":"state","conversationId":"conv_1","mode":"waiting","timestamp":` + at + `,"cursor":"1-3oxzwwhm"}`},
-		wrong: []string{`{"type":"state","conversationId":"conv_1","mode":"held","timestamp":` + at + `,"cursor":"1-3oxzwwhm"}`},
+		right: []string{`{"type":"state","timestamp":` + at + `,"conversationId":"conv_1","status":"ACTIVE","mode":"waiting","urgency":"URGENT",` +
+			`"holder":null,"queuePlace":null,"cursor":"1-3oxzwwhm"}`},
+		wrong: []string{`{"type":"state","timestamp":` + at + `,"conversationId":"conv_1","status":"ACTIVE","mode":"held","urgency":"URGENT",` +
+			`"holder":null,"queuePlace":0,"cursor":"1-3oxzwwhm"}`},
 	},
 	"Gap":           {right: []string{`{"type":"gap","from":1,"to":7,"timestamp":` + at + `}`}, wrong: []string{`{"type":"gap","from":-1,"to":7,"timestamp":` + at + `}`}},
 	"Reset":         {right: []string{`{"type":"reset","timestamp":` + at + `}`}, wrong: []string{`{"type":"gap","timestamp":` + at + `}`}},
