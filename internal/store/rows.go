@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"database/sql"
 	"encoding/json"
 	"fmt"
 	"strings"
@@ -66,20 +67,33 @@ func scanConversation(row scanner) (*tandem.Conversation, error) {
 	return c, nil
 }
 
-// bulk inserts rows with as few statements as there are powers of two in their
-// number, so that few statements are ever prepared.
-func (w *writer) bulk(ctx context.Context, insert, suffix string, columns int, rows [][]any) error {
-	const largest = 64
-	for size := largest; size > 0; size /= 2 {
-		for len(rows) >= size {
-			args := make([]any, 0, size*columns)
+// bulk is an insert of many rows, prepared for each power of two of them, so that
+// a batch of any size needs few statements and few are ever prepared.
+type bulk struct {
+	insert, suffix string
+	columns        int
+	stmts          [maxBulk + 1]*sql.Stmt // by the power
+}
+
+const maxBulk = 6 // 64 rows a statement
+
+func (w *writer) bulk(ctx context.Context, b *bulk, rows [][]any) error {
+	for power := maxBulk; power >= 0; power-- {
+		for size := 1 << power; len(rows) >= size; rows = rows[size:] {
+			if b.stmts[power] == nil {
+				st, err := w.prepared(ctx, b.insert+valueLists(b.columns, size)+b.suffix)
+				if err != nil {
+					return err
+				}
+				b.stmts[power] = st
+			}
+			args := make([]any, 0, size*b.columns)
 			for _, r := range rows[:size] {
 				args = append(args, r...)
 			}
-			if err := w.exec(ctx, insert+valueLists(columns, size)+suffix, args...); err != nil {
+			if _, err := b.stmts[power].ExecContext(ctx, args...); err != nil {
 				return err
 			}
-			rows = rows[size:]
 		}
 	}
 	return nil
@@ -88,6 +102,19 @@ func (w *writer) bulk(ctx context.Context, insert, suffix string, columns int, r
 func valueLists(columns, n int) string {
 	one := "(" + strings.Repeat("?,", columns-1) + "?)"
 	return strings.Repeat(one+",", n-1) + one
+}
+
+func bulkThreads() *bulk {
+	return &bulk{columns: 16, insert: `insert into thread (id, tenant, workflow, participant, head, head_hash, head_at, trim, trim_hash,
+		epoch, holder, conversation, reserved, answer, chat_mark, touched_at) values `,
+		suffix: ` on conflict (id) do update set head = excluded.head, head_hash = excluded.head_hash, head_at = excluded.head_at,
+		epoch = excluded.epoch, holder = excluded.holder, conversation = excluded.conversation, reserved = excluded.reserved,
+		answer = excluded.answer, chat_mark = excluded.chat_mark, touched_at = excluded.touched_at`}
+}
+
+func bulkEvents() *bulk {
+	return &bulk{columns: 19, insert: `insert into event (thread, seq, kind, version, codec, id, at, at_offset, audience, client_key, key_sum,
+		body, hash, principal, credential, node, in_reply_to, traceparent, client_time) values `}
 }
 
 const insertThread = `insert into thread (tenant, workflow, participant, head, head_hash, head_at, trim, trim_hash,
@@ -112,17 +139,10 @@ func (b *batch) writeThreads(ctx context.Context) error {
 			t.Control.Epoch, t.Control.Holder, t.Control.Conversation, t.Control.Reserved, t.Answer, t.ChatMark, b.now.UnixMicro(),
 		})
 	}
-	const insert = `insert into thread (id, tenant, workflow, participant, head, head_hash, head_at, trim, trim_hash,
-		epoch, holder, conversation, reserved, answer, chat_mark, touched_at) values `
-	const update = ` on conflict (id) do update set head = excluded.head, head_hash = excluded.head_hash, head_at = excluded.head_at,
-		epoch = excluded.epoch, holder = excluded.holder, conversation = excluded.conversation, reserved = excluded.reserved,
-		answer = excluded.answer, chat_mark = excluded.chat_mark, touched_at = excluded.touched_at`
-	return b.w.bulk(ctx, insert, update, 16, old)
+	return b.w.bulk(ctx, b.w.threads, old)
 }
 
 func (b *batch) writeEvents(ctx context.Context) error {
-	const insert = `insert into event (thread, seq, kind, version, codec, id, at, at_offset, audience, client_key, key_sum,
-		body, hash, principal, credential, node, in_reply_to, traceparent, client_time) values `
 	rows := make([][]any, len(b.events))
 	for i, p := range b.events {
 		e := p.event
@@ -136,7 +156,7 @@ func (b *batch) writeEvents(ctx context.Context) error {
 			orNull(e.Meta.InReplyTo), orNull(e.Meta.Traceparent), orNull(e.Meta.ClientTime),
 		}
 	}
-	return b.w.bulk(ctx, insert, "", 19, rows)
+	return b.w.bulk(ctx, b.w.events, rows)
 }
 
 func orNull(s string) any {

@@ -18,9 +18,11 @@ const maxBatch = 256
 type writer struct {
 	s       *Store
 	stmts   map[string]*sql.Stmt
+	threads *bulk
+	events  *bulk
 	heads   map[tandem.Address]*row // rows as they are in the database; copied before they change
 	tenants map[string]int64
-	version int64  // PRAGMA data_version when heads was last right
+	version int64 // PRAGMA data_version when heads was last right
 
 	// fault, set by tests only, fails a stage: "write", "commit", "committed".
 	fault func(stage string, b *batch) error
@@ -36,7 +38,7 @@ type row struct {
 const maxHeads = 16384
 
 func newWriter(s *Store) *writer {
-	return &writer{s: s, stmts: map[string]*sql.Stmt{}, heads: map[tandem.Address]*row{}, tenants: map[string]int64{}}
+	return &writer{s: s, stmts: map[string]*sql.Stmt{}, threads: bulkThreads(), events: bulkEvents(), heads: map[tandem.Address]*row{}, tenants: map[string]int64{}}
 }
 
 func (w *writer) run() {
@@ -197,8 +199,7 @@ func (w *writer) landed(j *job) bool {
 }
 
 func (w *writer) begin(ctx context.Context) error {
-	_, err := w.s.conn.ExecContext(ctx, "begin immediate")
-	if err != nil {
+	if err := w.exec(ctx, "begin immediate"); err != nil {
 		return fmt.Errorf("begin: %w", err)
 	}
 	return nil
@@ -215,7 +216,7 @@ func (w *writer) rollback(ctx context.Context) {
 func (w *writer) commit(ctx context.Context, b *batch) error {
 	err := w.failAt("commit", b)
 	if err == nil {
-		_, err = w.s.conn.ExecContext(ctx, "commit")
+		err = w.exec(ctx, "commit")
 	}
 	if err == nil {
 		w.s.full.Store(false)

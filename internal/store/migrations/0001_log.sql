@@ -62,7 +62,7 @@ create table event (
 );
 create unique index event_seq on event (thread, seq);
 create unique index event_key on event (thread, client_key) where client_key is not null;
-create unique index event_id on event (thread, id);
+create index event_id on event (id);
 create index event_answer on event (thread, seq) where kind in ('answer-started', 'answer-ended');
 
 -- One row per conversation: the struct as JSON, and beside it what is asked for.
