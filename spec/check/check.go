@@ -104,12 +104,15 @@ func read() (*descriptions, error) {
 }
 
 func (d *descriptions) response(req *http.Request, res *http.Response, body []byte) error {
-	if req.Method == http.MethodOptions && req.Header.Get("Access-Control-Request-Method") != "" {
-		return d.preflight(res, body)
+	if req.Method == http.MethodOptions {
+		if len(body) > 0 {
+			return fmt.Errorf("OPTIONS has no body, got %q", body)
+		}
+		return only(res, http.StatusNoContent)
 	}
 	item := d.find(req.URL.Path)
 	if item == nil {
-		return only(res, http.StatusNotFound)
+		return d.nothing(req, res, http.StatusNotFound, "NotFound", body)
 	}
 	method := req.Method
 	if method == http.MethodHead {
@@ -120,7 +123,7 @@ func (d *descriptions) response(req *http.Request, res *http.Response, body []by
 		if res.Header.Get("Allow") == "" {
 			return errors.New("no Allow header")
 		}
-		return only(res, http.StatusMethodNotAllowed)
+		return d.nothing(req, res, http.StatusMethodNotAllowed, "MethodNotAllowed", body)
 	}
 	described := operation.Responses.Status(res.StatusCode)
 	if described == nil {
@@ -164,11 +167,16 @@ func only(res *http.Response, status int) error {
 	return nil
 }
 
-func (d *descriptions) preflight(res *http.Response, body []byte) error {
-	if len(body) > 0 {
-		return fmt.Errorf("a preflight has no body, got %q", body)
+// nothing checks the answer to a path or a method that there is not, which is of
+// no route: the description's introduction says what it looks like.
+func (d *descriptions) nothing(req *http.Request, res *http.Response, status int, schema string, body []byte) error {
+	if err := only(res, status); err != nil || req.Method == http.MethodHead {
+		return err
 	}
-	return only(res, http.StatusNoContent)
+	if strings.HasPrefix(req.URL.Path, "/api/conversation") {
+		schema = "Detail"
+	}
+	return d.openapi.conforms(map[string]any{"$ref": "#/components/schemas/" + schema}, body)
 }
 
 func headers(described openapi3.Headers, got http.Header) error {

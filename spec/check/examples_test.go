@@ -135,7 +135,42 @@ var openapiExamples = map[string]example{
 	},
 
 	"BareError": {right: []string{`"Workflow is required."`}, wrong: []string{`""`, `{"error":"Workflow is required."}`}},
-	"Error":     {right: []string{`{"error":"Timeout","message":"No answer came in time."}`}, wrong: []string{`{"error":"Timeout","message":""}`, `"Timeout"`}},
+	"Invalid": {
+		right: []string{`{"error":"Bad request","message":"A sentence."}`},
+		wrong: []string{`{"error":"Bad request","message":""}`, `{"error":"error","message":"A sentence."}`, `"Bad request"`},
+	},
+	"Handshake": {
+		right: []string{`{"error":"Upgrade Required","message":"A sentence."}`},
+		wrong: []string{`{"error":"Upgrade Required","message":""}`, `{"error":"error","message":"A sentence."}`, `"Upgrade Required"`},
+	},
+	"NotFound": {
+		right: []string{`{"error":"Not found","message":"A sentence."}`},
+		wrong: []string{`{"error":"Not found","message":""}`, `{"error":"error","message":"A sentence."}`, `"Not found"`},
+	},
+	"MethodNotAllowed": {
+		right: []string{`{"error":"Method not allowed","message":"A sentence."}`},
+		wrong: []string{`{"error":"Method not allowed","message":""}`, `{"error":"error","message":"A sentence."}`, `"Method not allowed"`},
+	},
+	"Timeout": {
+		right: []string{`{"error":"Timeout","message":"A sentence."}`},
+		wrong: []string{`{"error":"Timeout","message":""}`, `{"error":"error","message":"A sentence."}`, `"Timeout"`},
+	},
+	"Gone": {
+		right: []string{`{"error":"Gone","message":"A sentence."}`},
+		wrong: []string{`{"error":"Gone","message":""}`, `{"error":"error","message":"A sentence."}`, `"Gone"`},
+	},
+	"TooLarge": {
+		right: []string{`{"error":"Too large","message":"A sentence."}`},
+		wrong: []string{`{"error":"Too large","message":""}`, `{"error":"error","message":"A sentence."}`, `"Too large"`},
+	},
+	"Mismatch": {
+		right: []string{`{"error":"Key used before","message":"A sentence."}`},
+		wrong: []string{`{"error":"Key used before","message":""}`, `{"error":"error","message":"A sentence."}`, `"Key used before"`},
+	},
+	"Unavailable": {
+		right: []string{`{"error":"Service unavailable","message":"A sentence."}`},
+		wrong: []string{`{"error":"Service unavailable","message":""}`, `{"error":"error","message":"A sentence."}`, `"Service unavailable"`},
+	},
 	"Unauthorized": {
 		right: []string{`{"error":"Unauthorized","message":"Authentication is required to access this resource"}`},
 		wrong: []string{`{"error":"unauthorized","message":"Authentication is required to access this resource"}`, `{"error":"Unauthorized","message":"no"}`},
