@@ -1,0 +1,131 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"math"
+	"net/http"
+	"strconv"
+	"time"
+
+	tandem "github.com/seed4677ff1f/tandem"
+	"github.com/seed4677ff1f/tandem/internal/ws"
+)
+
+// form is how the errors of a surface look. The published documents have three.
+type form uint8
+
+const (
+	formObject form = iota // {"error":…,"message":…}
+	formBare               // the same, but a 400 is a bare JSON string
+	formDetail             // {"detail":…}
+)
+
+// shape is what an error kind becomes on every surface. Words are the surface's
+// own for clients that read `error`; a fixed sentence stands for whatever the
+// error itself says.
+type shape struct {
+	status   int
+	word     string
+	sentence string
+}
+
+// shapes is the one table of errors.
+var shapes = map[tandem.ErrorKind]shape{
+	tandem.Internal:     {http.StatusInternalServerError, "Internal server error", "An unexpected error occurred. Please try again later."},
+	tandem.Invalid:      {http.StatusBadRequest, "Bad request", ""},
+	tandem.Unauthorized: {http.StatusUnauthorized, "Unauthorized", "Authentication is required to access this resource"},
+	tandem.Forbidden:    {http.StatusForbidden, "Forbidden", "You do not have permission to access this resource"},
+	tandem.NotFound:     {http.StatusNotFound, "Not found", ""},
+	tandem.Conflict:     {http.StatusConflict, "Conflict", ""},
+	tandem.Held:         {http.StatusConflict, "Held", ""},
+	tandem.Mismatch:     {http.StatusUnprocessableEntity, "Key used before", ""},
+	tandem.TooLarge:     {http.StatusRequestEntityTooLarge, "Too large", ""},
+	tandem.TooMany:      {http.StatusTooManyRequests, "Rate limit exceeded", "Too many requests. Please try again later."},
+	tandem.Timeout:      {http.StatusRequestTimeout, "Timeout", ""},
+	tandem.Unavailable:  {http.StatusServiceUnavailable, "Service unavailable", ""},
+	tandem.Gone:         {http.StatusGone, "Gone", ""},
+}
+
+// retryAfter is what a client is told to wait when nobody knows better: the
+// document's own example.
+const retryAfter = 60 * time.Second
+
+var errPanic = errors.New("panic")
+
+// fail answers with err, if the answer has not begun. What is not meant for
+// clients goes to the log with the request's id, and nowhere else.
+func (s *Server) fail(rt *route, id string, w *recorder, err error) {
+	known := (*tandem.Error)(nil)
+	if !errors.As(err, &known) {
+		known = &tandem.Error{Kind: tandem.Internal, Err: err}
+	}
+	if cause := known.Err; known.Kind == tandem.Internal || known.Kind == tandem.Unavailable && cause != nil {
+		if errors.Is(err, context.Canceled) {
+			s.opt.Log.Debug("client gone", "route", rt.pattern, "request", id)
+		} else if err != errPanic {
+			s.opt.Log.Error("request failed", "route", rt.pattern, "request", id, "err", err)
+		}
+	}
+	if w.status >= http.StatusOK || w.status == http.StatusSwitchingProtocols {
+		return
+	}
+	if hs := (*ws.HandshakeError)(nil); errors.As(err, &hs) {
+		for name, values := range hs.Header {
+			w.Header()[name] = values
+		}
+		rt.form.write(w, hs.Status, http.StatusText(hs.Status), hs.Message, 0)
+		return
+	}
+	sh := shapes[known.Kind]
+	sentence := known.Message
+	if known.Kind == tandem.Internal || sentence == "" || sh.sentence != "" && rt.form != formDetail {
+		sentence = sh.sentence
+	}
+	wait := known.RetryAfter
+	if known.Kind.Retryable() && known.Kind != tandem.Timeout {
+		wait = max(wait, 0)
+		if wait == 0 {
+			wait = retryAfter
+		}
+	} else {
+		wait = 0
+	}
+	if sh.status == http.StatusUnauthorized {
+		w.Header().Set("WWW-Authenticate", "Bearer") // RFC 9110, section 15.5.2
+	}
+	rt.form.write(w, sh.status, sh.word, sentence, wait)
+}
+
+// object is the body of an error with two fields, and a third if it is a 429.
+type object struct {
+	Error      string `json:"error"`
+	Message    string `json:"message"`
+	RetryAfter string `json:"retryAfter,omitempty"`
+}
+
+type detail struct {
+	Detail string `json:"detail"`
+}
+
+// write answers with an error in this form. wait, if any, is rounded up to whole
+// seconds, at least one.
+func (f form) write(w http.ResponseWriter, status int, word, sentence string, wait time.Duration) {
+	seconds := ""
+	if wait > 0 {
+		seconds = strconv.FormatInt(max(1, int64(math.Ceil(wait.Seconds()))), 10)
+		w.Header().Set("Retry-After", seconds)
+	}
+	var body any
+	switch {
+	case f == formDetail:
+		body = detail{sentence}
+	case f == formBare && status == http.StatusBadRequest:
+		body = sentence
+	case status == http.StatusTooManyRequests:
+		body = object{word, sentence, seconds}
+	default:
+		body = object{word, sentence, ""}
+	}
+	reply(w, status, body)
+}

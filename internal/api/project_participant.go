@@ -1,0 +1,149 @@
+package api
+
+import (
+	"encoding/json"
+	"time"
+
+	tandem "github.com/seed4677ff1f/tandem"
+	"github.com/seed4677ff1f/tandem/internal/sse"
+)
+
+// participantMessage is a message as the participant's stream and history show
+// it. The fields of the published document come first, all of them always, in
+// this order; what Tandem adds comes after them.
+type participantMessage struct {
+	ID            string             `json:"id"`
+	ThreadID      string             `json:"threadId"`
+	WorkflowID    string             `json:"workflowId"`
+	WorkflowType  string             `json:"workflowType"`
+	ParticipantID string             `json:"participantId"`
+	Direction     tandem.Direction   `json:"direction"`
+	Type          tandem.MessageType `json:"messageType"`
+	Text          *string            `json:"text"`
+	Data          json.RawMessage    `json:"data"`
+	Hint          *string            `json:"hint"`
+	Scope         *string            `json:"scope"`
+	RequestID     *string            `json:"requestId"`
+	CreatedAt     string             `json:"createdAt"`
+	CreatedBy     *string            `json:"createdBy"`
+
+	ConversationID *string     `json:"conversationId"`
+	Role           tandem.Role `json:"role"`
+}
+
+// messageOf shows an event that holds a message. ok is false for any other.
+func messageOf(a tandem.Address, e *tandem.Event) (pm participantMessage, ok bool) {
+	if e.Kind != tandem.KindMessage && e.Kind != tandem.KindAnswerEnded {
+		return pm, false
+	}
+	m, err := e.Message()
+	if err != nil {
+		return pm, false
+	}
+	if m.Target != nil { // a handoff names where it leads, on both threads
+		a = *m.Target
+	}
+	pm = participantMessage{
+		ID: e.ID, ThreadID: a.ThreadID(), WorkflowID: a.WorkflowID(), WorkflowType: a.Workflow, ParticipantID: a.Participant,
+		Direction: m.Direction, Type: m.Type, Text: orNull(m.Text), Data: m.Data, Hint: orNull(m.Hint), Scope: orNull(m.Scope),
+		RequestID: orNull(m.RequestID), CreatedAt: stamp(e.At), CreatedBy: orNull(m.Name),
+		ConversationID: orNull(m.Conversation), Role: m.Role,
+	}
+	if m.Type == tandem.Chat {
+		pm.Text = &m.Text // a Chat always has one, if only ""
+	}
+	return pm, true
+}
+
+// participantEvent is an event as the participant's stream shows it; nil if it
+// does not. Of an answer that was shown while it was written, the end comes
+// before the message, and only the message carries the id.
+func participantEvent(v tandem.View, a tandem.Address, e *tandem.Event) []byte {
+	if !e.Audience.VisibleTo(v.Audience) {
+		return nil
+	}
+	pm, ok := messageOf(a, e)
+	if !ok || pm.Direction == tandem.Incoming && !v.Echo {
+		return nil
+	}
+	var b []byte
+	if v.Tokens && e.Kind == tandem.KindAnswerEnded {
+		b = participantEnd(e)
+	}
+	return sse.Append(b, sse.Frame{Event: string(pm.Type), Data: encode(pm), ID: e.Cursor().String()})
+}
+
+// participantStart, participantDelta and participantEnd show an answer while it
+// is written, for a stream that asked for tokens: the chat socket's frames.
+func participantStart(s tandem.AnswerStarted, e *tandem.Event) []byte {
+	return event("stream-start", chatStartFrame{
+		Type: "stream-start", MessageID: s.MessageID, Timestamp: chatTime(e.At), Role: s.Role, Name: s.Name, InReplyTo: e.Meta.InReplyTo,
+	})
+}
+
+func participantDelta(d tandem.Delta) []byte {
+	return event("stream-token", chatTokenFrame{Type: "stream-token", MessageID: d.Message, Token: d.Text, Timestamp: chatTime(d.At)})
+}
+
+func participantEnd(e *tandem.Event) []byte {
+	m, err := e.Message()
+	if err != nil {
+		return nil
+	}
+	return event("stream-end", chatEndFrame{
+		Type: "stream-end", MessageID: e.ID, Timestamp: chatTime(e.At), Finish: m.Finish, Role: m.Role, Name: m.Name,
+		Sources: m.Sources, Data: m.Data, Cursor: e.Cursor().String(),
+	})
+}
+
+// event is an event without an id.
+func event(name string, data any) []byte {
+	return sse.Append(nil, sse.Frame{Event: name, Data: encode(data)})
+}
+
+// What the stream says of itself.
+
+type connected struct {
+	Message       string `json:"message"`
+	WorkflowID    string `json:"workflowId"`
+	ParticipantID string `json:"participantId"`
+	TenantID      string `json:"tenantId"`
+	Timestamp     string `json:"timestamp"`
+}
+
+// participantHello is how a stream begins: how long to wait after a drop, and
+// that the subscription stands, with the cursor from which the stream goes on.
+func participantHello(a tandem.Address, at tandem.Cursor, now time.Time, retry time.Duration) []byte {
+	return sse.Append(sse.Append(nil, sse.Frame{Retry: retry}), sse.Frame{
+		Event: "connected",
+		Data: encode(connected{
+			Message: "Connected to event stream", WorkflowID: a.WorkflowID(), ParticipantID: a.Participant, TenantID: a.Tenant, Timestamp: stamp(now),
+		}),
+		ID: at.String(),
+	})
+}
+
+type heartbeat struct {
+	Timestamp       string `json:"timestamp"`
+	SubscriberCount int    `json:"subscriberCount"`
+}
+
+// participantBeat is a heartbeat. It carries an id only if events have passed
+// that were not shown.
+func participantBeat(now time.Time, subscribers int, passed tandem.Cursor) []byte {
+	return sse.Append(nil, sse.Frame{Event: "heartbeat", Data: encode(heartbeat{stamp(now), max(1, subscribers)}), ID: passed.String()})
+}
+
+type disconnected struct {
+	Timestamp string `json:"timestamp"`
+	Reason    string `json:"reason"`
+}
+
+// participantBye is the last thing said before the server closes on purpose.
+func participantBye(now time.Time, reason string, at tandem.Cursor, retry time.Duration) []byte {
+	return sse.Append(nil, sse.Frame{Event: "disconnected", Data: encode(disconnected{stamp(now), reason}), ID: at.String(), Retry: retry})
+}
+
+func participantGap(g tandem.Gap) []byte { return event("gap", g) }
+
+func participantReset() []byte { return event("reset", struct{}{}) }

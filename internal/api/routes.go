@@ -1,0 +1,197 @@
+package api
+
+import (
+	"net/http"
+	"path"
+	"runtime/debug"
+	"strings"
+	"time"
+
+	tandem "github.com/seed4677ff1f/tandem"
+	"github.com/seed4677ff1f/tandem/internal/auth"
+	"github.com/seed4677ff1f/tandem/internal/metric"
+)
+
+// A route is one URL.
+type route struct {
+	pattern string       // "METHOD /path", as net/http.ServeMux reads it; also in logs, metrics and tickets
+	form    form         // how its errors look
+	use     auth.Purpose // what a credential is presented for; empty: the handler sees to it, or needs none
+	cost    cost         // what a request counts in the rate
+	do      handler
+	counted metric.Route
+}
+
+// A handler answers one request: decode, one call to the desk, encode. p is who
+// asks, if the route says that a credential is needed. An error that comes before
+// the answer has begun is answered in the route's form.
+type handler func(s *Server, w http.ResponseWriter, r *http.Request, p tandem.Principal) error
+
+// routes is the table of all URLs. Opening a stream with a good credential, a
+// ticket and the server's own pages cost nothing of the rate.
+func routes() []route {
+	const outbound = "POST /api/agent/conversation/outbound/"
+	push := func(t tandem.MessageType) handler {
+		return func(s *Server, w http.ResponseWriter, r *http.Request, p tandem.Principal) error {
+			return s.push(w, r, p, t)
+		}
+	}
+	return []route{
+		{pattern: "GET /api/user/sse/events", form: formBare, do: (*Server).events},
+		{pattern: "POST /api/user/rest/send", form: formBare, use: auth.Request, cost: costPost, do: (*Server).send},
+		{pattern: "POST /api/user/rest/converse", form: formBare, use: auth.Request, cost: costPost, do: (*Server).converse},
+		{pattern: "GET /api/user/rest/history", form: formBare, use: auth.Request, cost: costRequest, do: (*Server).history},
+
+		{pattern: outbound + "chat", form: formBare, use: auth.Request, cost: costPost, do: push(tandem.Chat)},
+		{pattern: outbound + "data", form: formBare, use: auth.Request, cost: costPost, do: push(tandem.Data)},
+		{pattern: outbound + "handoff", form: formBare, use: auth.Request, cost: costPost, do: (*Server).handoff},
+		{pattern: outbound + "reasoning", form: formBare, use: auth.Request, cost: costPost, do: push(tandem.Reasoning)},
+		{pattern: outbound + "tool", form: formBare, use: auth.Request, cost: costPost, do: push(tandem.Tool)},
+		{pattern: outbound + "file", form: formBare, use: auth.Request, cost: costPost, do: push(tandem.File)},
+
+		{pattern: "GET /api/conversations", form: formDetail, use: auth.Request, cost: costRequest, do: (*Server).conversations},
+
+		{pattern: "POST /api/auth/tickets", form: formObject, use: auth.Request, do: (*Server).ticket},
+		{pattern: "POST /api/auth/refresh", form: formObject, use: auth.Request, cost: costRequest, do: (*Server).refresh},
+
+		{pattern: "GET /{$}", form: formObject, do: (*Server).home},
+		{pattern: "GET /ws", form: formObject, do: (*Server).socket},
+		{pattern: "GET /healthz", form: formObject, do: (*Server).healthz},
+		{pattern: "GET /readyz", form: formObject, do: (*Server).readyz},
+		{pattern: "GET /metrics", form: formObject, do: (*Server).metrics},
+		{pattern: "GET /openapi.yaml", form: formObject, do: (*Server).openapi},
+		{pattern: "GET /asyncapi.yaml", form: formObject, do: (*Server).asyncapi},
+	}
+}
+
+// route fills the mux. What it does not know falls to unknown.
+func (s *Server) route(table []route) {
+	s.table, s.mux = table, http.NewServeMux()
+	for i := range s.table {
+		rt := &s.table[i]
+		rt.counted = s.opt.Metric.Route(rt.pattern)
+		s.mux.HandleFunc(rt.pattern, func(w http.ResponseWriter, r *http.Request) { s.answer(rt, w, r) })
+	}
+	s.mux.HandleFunc("/", s.unknown)
+}
+
+// serve is where every request comes in.
+func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
+	h := w.Header()
+	h.Set("X-Content-Type-Options", "nosniff")
+	s.cors(h, r)
+	switch {
+	case r.Method == http.MethodOptions:
+		s.preflight(w, r)
+	case !plain(r):
+		s.unknown(w, r)
+	default:
+		s.mux.ServeHTTP(w, r)
+	}
+}
+
+// plain reports whether the path is one that a client means as it is. net/http
+// would redirect the others to what is left after cleaning, and with it send the
+// query back, in which there may be a credential.
+func plain(r *http.Request) bool {
+	p := r.URL.EscapedPath()
+	return strings.HasPrefix(p, "/") && path.Clean(p) == p && path.Clean(r.URL.Path) == r.URL.Path
+}
+
+// methods are the methods that the request's path has.
+func (s *Server) methods(r *http.Request) []string {
+	var found []string
+	if !plain(r) {
+		return nil
+	}
+	for _, m := range []string{http.MethodGet, http.MethodHead, http.MethodPost, http.MethodPut, http.MethodPatch, http.MethodDelete} {
+		probe := &http.Request{Method: m, URL: r.URL, Host: r.Host}
+		if _, pattern := s.mux.Handler(probe); pattern != "/" {
+			found = append(found, m)
+		}
+	}
+	return found
+}
+
+// unknown answers paths that there are not, and methods that a path has not.
+func (s *Server) unknown(w http.ResponseWriter, r *http.Request) {
+	form := formObject
+	if strings.HasPrefix(r.URL.Path, "/api/conversation") {
+		form = formDetail
+	}
+	if allow := s.methods(r); len(allow) > 0 {
+		w.Header().Set("Allow", strings.Join(append(allow, http.MethodOptions), ", "))
+		form.write(w, http.StatusMethodNotAllowed, "Method not allowed", "This path does not have this method.", 0)
+		return
+	}
+	form.write(w, http.StatusNotFound, "Not found", "There is nothing here.", 0)
+}
+
+// answer lets a route answer a request, and sees to everything that all routes
+// have in common.
+func (s *Server) answer(rt *route, w http.ResponseWriter, r *http.Request) {
+	began := time.Now()
+	id := tandem.NewID("", s.opt.Clock())
+	ctx, end := s.opt.Metric.Tracer.Request(r.Context(), r.Header, rt.pattern, id)
+	r = r.WithContext(ctx)
+	out := &recorder{ResponseWriter: w}
+	w.Header().Set("X-Request-Id", id)
+	defer func() {
+		if p := recover(); p != nil {
+			if p == http.ErrAbortHandler {
+				panic(p)
+			}
+			s.opt.Log.Error("panic", "route", rt.pattern, "request", id, "panic", p, "stack", string(debug.Stack()))
+			s.fail(rt, id, out, errPanic)
+		}
+		rt.counted.Done(out.status, time.Since(began))
+		end(out.status)
+	}()
+	if err := s.judge(rt, out, r); err != nil {
+		s.fail(rt, id, out, err)
+	}
+}
+
+// judge refuses whom it has to and calls the handler for the others.
+func (s *Server) judge(rt *route, w *recorder, r *http.Request) error {
+	var p tandem.Principal
+	if rt.use != "" {
+		if s.open.stopped() {
+			return errStopping()
+		}
+		var err error
+		if p, err = s.principal(r, auth.Use{Purpose: rt.use, Route: rt.pattern}); err != nil {
+			return err
+		}
+		a := s.charge(p, rt.cost)
+		a.headers(w.Header())
+		if err := a.err(); err != nil {
+			return err
+		}
+	}
+	return rt.do(s, w, r, p)
+}
+
+// recorder remembers the status that was sent, for metrics and so that an error
+// after the first byte is not answered on top of it.
+type recorder struct {
+	http.ResponseWriter
+	status int
+}
+
+func (w *recorder) WriteHeader(status int) {
+	if w.status == 0 || w.status < http.StatusOK {
+		w.status = status
+	}
+	w.ResponseWriter.WriteHeader(status)
+}
+
+func (w *recorder) Write(b []byte) (int, error) {
+	if w.status == 0 {
+		w.status = http.StatusOK
+	}
+	return w.ResponseWriter.Write(b)
+}
+
+// Unwrap is for http.ResponseController, which hijacks, flushes and sets deadlines.
+func (w *recorder) Unwrap() http.ResponseWriter { return w.ResponseWriter }
