@@ -46,9 +46,9 @@ type Config struct {
 	MaxStreams int         `yaml:"max_streams" default:"20" example:"100" since:"0.1.0" help:"Open streams per participant or operator, per node. 0: no limit."`
 	MaxMessage int         `yaml:"max_message" default:"8000" example:"4000" since:"0.1.0" help:"Characters of a message from a person. 0: no limit."`
 
-	Agent   string        `yaml:"agent" example:"http://127.0.0.1:8000/chat" since:"0.1.0" reload:"yes" help:"Agent of every workflow that agents does not name (instead of its entry for * and *): http(s)://..., openai+http(s)://host/v1?model=M, push, concierge or none."`
-	Agents  []AgentConfig `yaml:"agents" kong:"-" since:"0.1.0" reload:"yes" help:"Agents by workflow and tenant; the closest match answers: an exact workflow before *, an exact tenant before *."`
-	Issuers []Issuer      `yaml:"issuers" kong:"-" since:"0.1.0" reload:"yes" help:"Whose JWTs are accepted besides our own, found by their iss."`
+	Agent   string         `yaml:"agent" example:"http://127.0.0.1:8000/chat" since:"0.1.0" reload:"yes" help:"Agent of every workflow that agents does not name (instead of its entry for * and *): http(s)://..., openai+http(s)://host/v1?model=M, push, concierge or none."`
+	Agents  []AgentConfig  `yaml:"agents" kong:"-" since:"0.1.0" reload:"yes" help:"Agents by workflow and tenant; the closest match answers: an exact workflow before *, an exact tenant before *."`
+	Issuers []IssuerConfig `yaml:"issuers" kong:"-" since:"0.1.0" reload:"yes" help:"Whose JWTs are accepted besides our own, found by their iss."`
 }
 
 // AgentConfig is one agent and the workflows that it answers.
@@ -57,10 +57,11 @@ type AgentConfig struct {
 	Workflow     string        `yaml:"workflow" default:"*" help:"The workflow that it answers; * for every other."`
 	Tenant       string        `yaml:"tenant" default:"*" help:"The tenant that it answers; * for every other."`
 	URL          string        `yaml:"url" example:"http://127.0.0.1:8000/chat" help:"http(s)://..., openai+http(s)://host/v1?model=M, push (nobody is called, answers are posted), concierge (built in) or none (people only). Required."`
-	Secret       string        `yaml:"secret" secret:"yes" example:"${AGENT_SECRET}" help:"Signs every call the Standard Webhooks way. Empty: unsigned."`
-	Key          string        `yaml:"key" secret:"yes" example:"${LLM_KEY}" help:"API key that is sent to an openai+ address."`
+	Secret       string        `yaml:"secret" secret:"yes" example:"${AGENT_SECRET}" help:"Signs every call the Standard Webhooks way: whsec_ and base 64. Empty: unsigned."`
+	Key          string        `yaml:"key" secret:"yes" example:"${LLM_KEY}" help:"Sent with every call as a bearer token."`
 	System       string        `yaml:"system" example:"${file:prompts/faq.txt}" help:"System prompt for an openai+ address."`
 	HandoffTool  bool          `yaml:"handoff_tool" default:"true" help:"Offers an openai+ model the function ask_a_person(reason, urgency)."`
+	FAQ          string        `yaml:"faq" help:"File that the concierge answers from. Empty: it answers about Tandem."`
 	UserClaims   []string      `yaml:"user_claims" default:"sub,name" help:"What of the participant's token the agent sees."`
 	History      int           `yaml:"history" default:"40" help:"Messages of history that it is sent at most."`
 	Data         bool          `yaml:"data" default:"false" help:"A Data message asks it too, not only Chat."`
@@ -72,26 +73,28 @@ type AgentConfig struct {
 	WhileWaiting string        `yaml:"while_waiting" default:"answer" enum:"answer,silent" help:"What it does after a person was asked for, until one takes over: answer or silent."`
 }
 
-// Issuer is a third party whose JWTs are accepted.
-type Issuer struct {
-	Issuer    string   `yaml:"issuer" example:"https://login.customer-a.example" help:"The iss of its tokens. Required."`
-	JWKS      string   `yaml:"jwks" example:"https://login.customer-a.example/jwks.json" help:"Address of its keys, fetched and rotated. This, secret or public_key."`
-	Secret    string   `yaml:"secret" secret:"yes" help:"Shared secret for HS256, 32 bytes or more."`
-	PublicKey string   `yaml:"public_key" example:"${file:customer-a.pem}" help:"Its public key (PEM)."`
-	Audience  string   `yaml:"audience" example:"tandem" help:"The aud that its tokens must have. Empty: not looked at."`
-	Tenant    string   `yaml:"tenant" example:"customer-a" help:"The tenant of all its tokens. This, or tenants with claims.tenant."`
-	Tenants   []string `yaml:"tenants" help:"The tenants that its tokens may name in claims.tenant."`
-	Roles     []string `yaml:"roles" default:"participant" help:"The roles that it may grant."`
-	Claims    Claims   `yaml:"claims" help:"Names of the claims to read."`
+// IssuerConfig is a third party whose JWTs are accepted.
+type IssuerConfig struct {
+	Issuer    string       `yaml:"issuer" example:"https://login.customer-a.example" help:"The iss of its tokens, exactly. Required."`
+	JWKS      string       `yaml:"jwks" example:"https://login.customer-a.example/jwks.json" help:"Address of its keys, fetched and rotated; https, or http on loopback. This, secret or public_key."`
+	Secret    string       `yaml:"secret" secret:"yes" help:"Shared secret for HS256, 32 bytes or more."`
+	PublicKey string       `yaml:"public_key" example:"${file:customer-a.pem}" help:"Its public key: PEM, a JWK, or a JWK set."`
+	Audience  string       `yaml:"audience" example:"tandem" help:"The aud that its tokens must have. Empty: they must have none."`
+	Tenant    string       `yaml:"tenant" example:"customer-a" help:"The tenant of all its tokens. This, or tenants."`
+	Tenants   []string     `yaml:"tenants" help:"The tenants of which its tokens name one, in claims.tenant."`
+	Roles     []string     `yaml:"roles" default:"participant" help:"The most that it may grant."`
+	Claims    ClaimsConfig `yaml:"claims" help:"Under which names its tokens say things, see below."`
 }
 
-// Claims says under which names an issuer's tokens carry what we read. An empty
-// name is not read.
-type Claims struct {
-	Sub    string `yaml:"sub" default:"sub" help:"Who it is."`
-	Name   string `yaml:"name" default:"name" help:"The display name."`
-	Role   string `yaml:"role" help:"The role; empty: the first of roles."`
-	Tenant string `yaml:"tenant" help:"The tenant, one of tenants."`
+// ClaimsConfig says under which names an issuer's tokens carry what we read.
+type ClaimsConfig struct {
+	Sub      string `yaml:"sub" default:"sub" help:"Who it is."`
+	Name     string `yaml:"name" default:"name" help:"The display name."`
+	Email    string `yaml:"email" default:"email" help:"The e-mail address."`
+	Role     string `yaml:"role" help:"The role. Empty: participant, or the only one of roles."`
+	Tenant   string `yaml:"tenant" default:"tenant" help:"Which of tenants."`
+	Workflow string `yaml:"workflow" default:"workflow" help:"The only workflow that the token is good for."`
+	Session  string `yaml:"session" default:"session" help:"The only session that the token is good for."`
 }
 
 // Limits are the limits that this configuration asks for.

@@ -41,9 +41,9 @@ func TestConfig_rowsAreComplete(t *testing.T) {
 			t.Errorf("row %q lacks name, help or since", r.name)
 		}
 	}
-	for _, nested := range []any{&AgentConfig{}, &Issuer{}, &Claims{}} {
+	for _, nested := range []any{&AgentConfig{}, &IssuerConfig{}, &ClaimsConfig{}} {
 		for _, r := range rows(nested) {
-			if r.name == "" || (r.tag.Get("help") == "" && r.name != "claims") {
+			if r.name == "" || r.tag.Get("help") == "" {
 				t.Errorf("row %q of %T lacks name or help", r.name, nested)
 			}
 		}

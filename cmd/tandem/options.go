@@ -15,17 +15,6 @@ func (f serverFlags) source(s *session) source {
 	return source{file: f.File, env: s.env, flags: f.Options, given: s.given}
 }
 
-// storeFlags say which server's data a command works on. They are those of the
-// server, so that the same file and variables give the same answer.
-type storeFlags struct {
-	File string `name:"config" env:"TANDEM_CONFIG" placeholder:"FILE" help:"Read options from this YAML file, as the server does."`
-	Data string `help:"The server's data folder. ($$TANDEM_DATA)" placeholder:"DIR"`
-}
-
-func (f storeFlags) load(s *session) (Config, error) {
-	return source{file: f.File, env: s.env, flags: Config{Data: f.Data}, given: s.given}.load()
-}
-
 // ConfigCmd prints or checks a configuration.
 type ConfigCmd struct {
 	Show  ConfigShowCmd  `cmd:"" default:"withargs" help:"Print the configuration in force, secrets left out. Takes the options of serve."`

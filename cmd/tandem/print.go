@@ -84,9 +84,9 @@ func configDocs() string {
 	out.WriteString("\n## An entry of `agents`\n\n")
 	table(&out, &AgentConfig{}, false)
 	out.WriteString("\n## An entry of `issuers`\n\n")
-	table(&out, &Issuer{}, false)
+	table(&out, &IssuerConfig{}, false)
 	out.WriteString("\n## `claims` of an issuer\n\n")
-	table(&out, &Claims{}, false)
+	table(&out, &ClaimsConfig{}, false)
 	return out.String()
 }
 
