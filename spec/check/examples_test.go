@@ -13,10 +13,11 @@ const (
 	at      = `"2024-01-15T10:30:00.123456Z"`
 	thread  = `"thread_rhgdbbjd5fyi6nzqf7cyxdrm"`
 	message = `"id":"msg_1","threadId":` + thread + `,"workflowId":"default:support","workflowType":"support",` +
-		`"participantId":"ann","hint":null,"scope":null,"requestId":"req_1","createdAt":` + at + `,"createdBy":"support-bot",`
+		`"participantId":"ann","hint":null,"scope":null,"requestId":"req_1","createdAt":` + at + `,"createdBy":"support-bot","conversationId":"conv_1","role":"assistant",`
 	conversation = `{"conversation_id":"conv_1","call_id":null,"worker_id":"ann","mobile_no":null,"urgency":"NORMAL","status":"ACTIVE",` +
 		`"mode":"waiting","medium":"Text","admin_id":null,"timestamp":"2025-10-03T11:58:04+05:30","workflow":"support",` +
-		`"reason":"a refund","waiting_since":` + at + `,"control_epoch":0}`
+		`"reason":"a refund","waiting_since":` + at + `,"answering":null,"holder":null,"queue_place":null,"control_epoch":0,` +
+		`"name":"Ann","ended_at":null}`
 )
 
 // openapiExamples has every schema of openapi.yaml.
@@ -24,7 +25,6 @@ var openapiExamples = map[string]example{
 	"AnyJSON":     {right: []string{`null`, `[1,{"a":true}]`}},
 	"Text":        {right: []string{`"ok"`}, wrong: []string{`1`}},
 	"EventStream": {right: []string{`""`}, wrong: []string{`{}`}},
-	"Lines":       {right: []string{`""`}, wrong: []string{`[]`}},
 	"ThreadId":    {right: []string{thread}, wrong: []string{`"thread_1"`, `"thread_RHGDBBJD5FYI6NZQF7CYXDRM"`, `{"threadId":"x"}`}},
 	"Timestamp": {
 		right: []string{at, `"2024-01-15T10:30:00Z"`},
@@ -100,9 +100,9 @@ var openapiExamples = map[string]example{
 	"Reset":        {right: []string{`{}`}, wrong: []string{`null`}},
 
 	"Outbound": {
-		optional: "workflow text requestId controlEpoch onHeld",
-		right:    []string{`{"workflow":"support","participantId":"ann","text":"Hello","requestId":"req_1","controlEpoch":3,"onHeld":"refuse"}`},
-		wrong:    []string{`{"workflow":"support","participantId":"ann","onHeld":"drop"}`, `{"workflow":"support"}`},
+		optional: "workflow text requestId controlEpoch",
+		right:    []string{`{"workflow":"support","participantId":"ann","text":"Hello","requestId":"req_1","controlEpoch":3}`},
+		wrong:    []string{`{"workflow":"support","participantId":""}`, `{"workflow":"support"}`},
 	},
 	"OutboundHandoff": {
 		optional: "workflow to reason urgency",
@@ -115,9 +115,8 @@ var openapiExamples = map[string]example{
 		wrong:    []string{`{"workflow":"support","participantId":"ann","data":"https://e.org/a.pdf"}`},
 	},
 	"Conversation": {
-		optional: "reason waiting_since",
-		right:    []string{conversation},
-		wrong:    []string{`{"conversation_id":"conv_1"}`},
+		right: []string{conversation},
+		wrong: []string{`{"conversation_id":"conv_1"}`},
 	},
 	"ConversationList": {
 		right: []string{`{"success":true,"conversations":[],"cursor":null}`, `{"success":true,"conversations":[` + conversation + `],"cursor":"abc"}`},
@@ -130,8 +129,11 @@ var openapiExamples = map[string]example{
 		wrong: []string{`{"ticket":"sk-Zm9vYmFyYmF6cXV4Zm9vYg","expiresAt":` + at + `}`},
 	},
 	"Refreshed": {
-		right: []string{`{"success":true,"token":"eyJh.eyJz.c2ln"}`},
-		wrong: []string{`{"success":true,"token":"sk-abc"}`, `{"success":false,"token":"eyJh.eyJz.c2ln"}`},
+		right: []string{`{"success":true,"token":"eyJh.eyJz.c2ln","expiresAt":` + at + `}`},
+		wrong: []string{
+			`{"success":true,"token":"sk-abc","expiresAt":` + at + `}`,
+			`{"success":false,"token":"eyJh.eyJz.c2ln","expiresAt":` + at + `}`,
+		},
 	},
 
 	"BareError": {right: []string{`"Workflow is required."`}, wrong: []string{`""`, `{"error":"Workflow is required."}`}},
@@ -189,10 +191,6 @@ var openapiExamples = map[string]example{
 	"InternalError": {
 		right: []string{`{"error":"Internal server error","message":"internal"}`},
 		wrong: []string{`{"error":"internal","message":"internal"}`},
-	},
-	"Held": {
-		right: []string{`{"error":"Held","message":"A colleague holds this conversation.","controlEpoch":3}`},
-		wrong: []string{`{"error":"Held","message":"A colleague holds this conversation.","controlEpoch":"3"}`},
 	},
 	"Detail":             {right: []string{`{"detail":"Not found"}`}, wrong: []string{`{"detail":""}`, `{"error":"Not found"}`}},
 	"DetailUnauthorized": {right: []string{`{"detail":"Not authenticated"}`}, wrong: []string{`{"detail":"no"}`}},
