@@ -49,6 +49,8 @@ type Follower struct {
 	cursor tandem.Cursor // everything up to here was shown
 	told   int64         // seq up to which the client knows its place by an id
 	fresh  bool          // the log must be read whatever the bell says
+	deep   bool          // ... and from the store, whatever the tail says
+	doubt  bool          // a heartbeat has passed: see whether a ring was lost
 	rings  uint64        // the bell's count when the log was last read to its end
 	gap    *tandem.Gap   // to be told first
 	reset  bool          // to be told first
@@ -187,6 +189,9 @@ func (f *Follower) Next(ctx context.Context) (Batch, error) {
 		if b, ok := f.first(); ok {
 			return b, nil
 		}
+		if err := f.verify(ctx); err != nil {
+			return Batch{}, err
+		}
 		rings := f.watch.Rings()
 		if f.fresh || rings != f.rings {
 			b, more, err := f.read(ctx)
@@ -194,7 +199,7 @@ func (f *Follower) Next(ctx context.Context) (Batch, error) {
 				return Batch{}, err
 			}
 			if !more {
-				f.fresh, f.rings = false, rings
+				f.fresh, f.deep, f.rings = false, false, rings
 			}
 			if len(b.Frames) > 0 {
 				return b, nil
@@ -252,10 +257,27 @@ func (f *Follower) timed(now time.Time) (Batch, bool) {
 		for !f.beat.After(now) {
 			f.beat = f.beat.Add(f.heartbeat)
 		}
-		f.fresh = true // a lost bell costs a late read, no more
+		f.doubt = true
 		return f.pulse(), true
 	}
 	return Batch{}, false
+}
+
+// verify looks, after a heartbeat, whether the log goes on although no bell rang:
+// a lost ring costs a late read, no more. One follower of a thread does it for all.
+func (f *Follower) verify(ctx context.Context) error {
+	if !f.doubt {
+		return nil
+	}
+	f.doubt = false
+	if !f.watch.Verify(f.desk.clock(), f.heartbeat/2) {
+		return nil
+	}
+	head, err := f.desk.store.Head(ctx, f.req.Address)
+	if err == nil && head > f.cursor.Seq {
+		f.watch.Doubt()
+	}
+	return err
 }
 
 // wait waits for the bell or until something is due by the clock.

@@ -12,7 +12,7 @@ import (
 // turns them into frames. more is true if there may be events after them.
 func (f *Follower) read(ctx context.Context) (b Batch, more bool, err error) {
 	entries, ok := f.watch.Tail(f.cursor.Seq)
-	if ok {
+	if ok && !f.deep {
 		if len(entries) > pageLen {
 			entries, more = entries[:pageLen], true
 		}
@@ -182,7 +182,7 @@ func (f *Follower) rest(ctx context.Context) ([]byte, error) {
 	}
 	// The hub knows nothing of it: it has ended, or it runs elsewhere, or the
 	// server was killed in its middle. The log or its checkpoints tell.
-	o.stale, f.fresh = true, true
+	o.stale, f.fresh, f.deep = true, true, true
 	text, err := f.desk.store.Checkpoint(ctx, f.req.Address, o.seq)
 	if err != nil || len(text) <= o.sent {
 		return nil, err

@@ -9,6 +9,7 @@ package hub
 import (
 	"hash/maphash"
 	"sync"
+	"time"
 
 	tandem "github.com/seed4677ff1f/tandem"
 	"github.com/seed4677ff1f/tandem/internal/metric"
@@ -55,7 +56,8 @@ type topic struct {
 	watchers []*Watcher
 	tail     []*Entry // contiguous, oldest first
 	answers  []*answer
-	rings    uint64 // how often events rang: who saw this number has no need to read
+	verified time.Time // when a follower last looked for lost rings
+	rings    uint64    // how often events rang: who saw this number has no need to read
 }
 
 // New returns an empty hub.

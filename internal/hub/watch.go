@@ -4,6 +4,7 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	tandem "github.com/seed4677ff1f/tandem"
 )
@@ -169,6 +170,29 @@ func (w *Watcher) Rings() uint64 {
 	w.topic.mu.Lock()
 	defer w.topic.mu.Unlock()
 	return w.topic.rings
+}
+
+// Verify reports whether the watcher should look for lost rings: nobody has for
+// this thread within the time.
+func (w *Watcher) Verify(now time.Time, within time.Duration) bool {
+	t := w.topic
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if now.Sub(t.verified) < within {
+		return false
+	}
+	t.verified = now
+	return true
+}
+
+// Doubt makes every follower of the thread read the store: a ring was lost.
+func (w *Watcher) Doubt() {
+	t := w.topic
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.tail = nil
+	t.rings++
+	t.ring()
 }
 
 // Tail returns the events after seq from memory. ok is false if memory does not

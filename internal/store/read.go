@@ -135,6 +135,12 @@ func (s *Store) Thread(ctx context.Context, a tandem.Address) (tandem.Thread, er
 	return readThread(ctx, s.readers, a)
 }
 
+// Head returns the seq of the thread's last event, 0 if there is none.
+func (s *Store) Head(ctx context.Context, a tandem.Address) (int64, error) {
+	t, err := readThread(ctx, s.readers, a)
+	return t.Head, err
+}
+
 // Before returns at most limit events before seq, newest first.
 func (s *Store) Before(ctx context.Context, a tandem.Address, seq int64, limit int) ([]tandem.Event, error) {
 	t, err := readThread(ctx, s.readers, a)
