@@ -72,7 +72,7 @@ const (
 func (c *concierge) answer(q tandem.Question) (string, *tandem.HandoffRequest) {
 	words := tokens(q.Message)
 	l := detect(q.Message, q.Locale, c.langs)
-	found, how := c.faq.find(content(q.Message, c.langs))
+	found, how := c.faq.find(content(q.Message, c.langs), l.tag)
 	waiting := q.Mode == tandem.ModeWaiting
 	switch {
 	case len(words) == 0:

@@ -144,8 +144,8 @@ func (f *faq) of(w string) float64 {
 
 // find returns the entry with the heading nearest to the question and how near
 // that is: 1 if they have the same words, 0 if they share none (the F1 measure
-// of the words' weights).
-func (f *faq) find(question []string) (best *entry, score float64) {
+// of the words' weights). Of two as near the one in the language lang wins.
+func (f *faq) find(question []string, lang string) (best *entry, score float64) {
 	all := f.weigh(question)
 	for i := range f.entries {
 		for _, heading := range f.entries[i].words {
@@ -155,7 +155,8 @@ func (f *faq) find(question []string) (best *entry, score float64) {
 					shared += f.of(w)
 				}
 			}
-			if s := 2 * shared / (all + f.weigh(heading)); s > score {
+			s := 2 * shared / (all + f.weigh(heading))
+			if s > score || s == score && s > 0 && best.lang != lang && f.entries[i].lang == lang {
 				best, score = &f.entries[i], s
 			}
 		}
@@ -201,15 +202,24 @@ func tokens(text string) []string {
 	return out
 }
 
-// content is the stems of the words of text that say something, each once.
+// content is the stems of the words of text that say something, each once; of
+// all its words if none does ("Who are you?").
 func content(text string, langs []*language) []string {
-	var out []string
+	var out, all []string
 	for _, w := range tokens(text) {
-		if w != stop && !filler(w, langs) {
-			if w = stem(w); !slices.Contains(out, w) {
-				out = append(out, w)
-			}
+		if w == stop {
+			continue
 		}
+		s := stem(w)
+		if !slices.Contains(all, s) {
+			all = append(all, s)
+		}
+		if !filler(w, langs) && !slices.Contains(out, s) {
+			out = append(out, s)
+		}
+	}
+	if len(out) == 0 {
+		return all
 	}
 	return out
 }

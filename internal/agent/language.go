@@ -24,7 +24,7 @@ type language struct {
 	thanks   []string
 	yes      []string
 	people   []string // somebody to talk to
-	talk     []string // a wish to, with people within six words
+	talk     []string // a wish to, of one word or two, with people within six words
 	want     []string // a wish for, with people within three words
 	not      []string // turns a wish around, within three words
 	verbLast bool     // the wish comes after the people
@@ -62,8 +62,8 @@ func english() *language {
 		self:     []string{"are you", "r u", "am i talking", "am i speaking", "am i chatting"},
 		who:      []string{"who are you", "what are you", "who is this", "whats your name", "what is your name", "is this a bot", "is this a person", "is this a real person", "is this a human"},
 		machine:  list("bot robot chatbot machine program computer ai llm model gpt chatgpt real"),
-		people:   list("person human humans operator operators agent representative rep colleague someone somebody anyone staff manager supervisor people"),
-		talk:     list("talk speak chat connect transfer contact reach escalate put pass"),
+		people:   list("person human humans operator operators agent agents representative rep colleague colleagues someone somebody anyone staff manager supervisor people"),
+		talk:     append(list("talk speak chat contact reach escalate"), "connect me", "transfer me", "put me", "pass me"),
 		want:     list("want need get give call ask prefer like rather"),
 		not:      list("not dont never didnt doesnt wont without"),
 		urgent:   list("urgent urgently emergency immediately asap"),
@@ -208,7 +208,7 @@ func (l *language) wantsPerson(words []string) bool {
 	for i, w := range words {
 		within := 0
 		switch {
-		case slices.Contains(l.talk, w):
+		case slices.Contains(l.talk, w), i+1 < len(words) && slices.Contains(l.talk, w+" "+words[i+1]):
 			within = 6
 		case slices.Contains(l.want, w):
 			within = 3

@@ -202,14 +202,24 @@ const (
 	maxArgs  = 64 << 10
 )
 
-// part adds to the call with this index. Servers that give no index give each
-// call an id or a name, and its further parts neither.
+// continues reports whether a part with these belongs to c. Some servers give
+// every call the index 0, and some none at all: a part without an index that
+// names neither call nor function goes on with the last one.
+func (c toolCall) continues(index *int, id, name string) bool {
+	switch {
+	case id != "" && c.id != "" && id != c.id:
+		return false
+	case index != nil:
+		return c.index == *index
+	}
+	return id != "" && id == c.id || id == "" && name == ""
+}
+
+// part adds to the call that it belongs to, or begins one.
 func (a *answer) part(index *int, id, name, args string) {
-	at := -1
-	for i, c := range a.calls {
-		if index != nil && c.index == *index || index == nil && (id == c.id || id == "" && name == "") {
-			at = i
-		}
+	at := len(a.calls) - 1
+	for at >= 0 && !a.calls[at].continues(index, id, name) {
+		at--
 	}
 	if at < 0 {
 		if len(a.calls) == maxCalls {
