@@ -36,7 +36,7 @@ func (a *Auth) CreateKey(ctx context.Context, r KeyRequest) (Secret, Key, error)
 	now := a.opt.Clock().UTC()
 	k := Key{
 		ID: tandem.NewID(keyIDPrefix, now), Tenant: r.Tenant, Name: r.Name, Role: r.Role, Rate: r.Rate,
-		Workflow: tandem.ParseWorkflow(r.Tenant, r.Workflow), Subject: strings.ToLower(r.Subject), Created: now,
+		Workflow: tandem.ParseWorkflow(r.Tenant, r.Workflow), Subject: r.Subject, Created: now,
 	}
 	if k.Name == "" {
 		k.Name = k.ID
@@ -47,6 +47,7 @@ func (a *Auth) CreateKey(ctx context.Context, r KeyRequest) (Secret, Key, error)
 	if err := checkKey(k, r.TTL); err != nil {
 		return "", Key{}, err
 	}
+	k.Subject = strings.ToLower(k.Subject)
 	if err := a.opt.Store.EnsureTenant(ctx, k.Tenant); err != nil {
 		return "", Key{}, err
 	}

@@ -72,7 +72,7 @@ func (j *jwks) find(ctx context.Context, kid, alg string) ([]verifyKey, error) {
 		select {
 		case j.gate <- struct{}{}:
 		case <-ctx.Done():
-			return nil, ctx.Err()
+			return nil, unavailable(ctx.Err())
 		}
 	}
 	defer func() { <-j.gate }()

@@ -29,18 +29,24 @@ func newParser() *jwt.Parser {
 
 // judgeJWT verifies a token (RFC 7519) and reads who it stands for.
 func (a *Auth) judgeJWT(ctx context.Context, raw string) (tandem.Principal, error) {
-	var from *issuer // nil: the server itself
-	var signer string
+	var (
+		from   *issuer // nil: the server itself
+		signer string
+		keyErr error // why there is no key: a store that cannot be read is no bad signature
+	)
 	c := claims{}
 	_, err := a.parser.ParseWithClaims(raw, jwt.MapClaims(c), func(t *jwt.Token) (any, error) {
-		keys, err := a.keysFor(ctx, t, c, &from, &signer)
-		if err != nil {
-			return nil, err
-		}
-		return keys, nil
+		var keys jwt.VerificationKeySet
+		from, signer, keys, keyErr = a.keysFor(ctx, t, c)
+		return keys, keyErr
 	})
-	if err != nil {
-		return tandem.Principal{}, parseRefusal(err)
+	switch {
+	case keyErr != nil:
+		return tandem.Principal{}, keyErr
+	case errors.Is(err, jwt.ErrTokenMalformed):
+		return tandem.Principal{}, refuse(ReasonMalformed, "not a JWT")
+	case err != nil: // what the library says is left out: it may quote the token
+		return tandem.Principal{}, refuse(ReasonSignature, "not signed, or not by its issuer")
 	}
 	p, err := a.principal(c, from)
 	if err != nil {
@@ -60,55 +66,35 @@ func (a *Auth) judgeJWT(ctx context.Context, raw string) (tandem.Principal, erro
 }
 
 // keysFor finds who claims to have signed t, and the keys with which that can be
-// verified. Only keys of the token's algorithm are ever returned.
-func (a *Auth) keysFor(ctx context.Context, t *jwt.Token, c claims, from **issuer, signer *string) (any, error) {
+// verified. signer is the kid if it is one of our own, from the issuer otherwise.
+// Only keys of the token's algorithm are ever returned.
+func (a *Auth) keysFor(ctx context.Context, t *jwt.Token, c claims) (from *issuer, signer string, set jwt.VerificationKeySet, err error) {
 	if _, has := t.Header["crit"]; has {
-		return nil, refuse(ReasonMalformed, "has critical extensions, none of which we know") // RFC 7515 section 4.1.11
+		return nil, "", set, refuse(ReasonMalformed, "has critical extensions, none of which we know") // RFC 7515 section 4.1.11
 	}
 	kid, isText := t.Header["kid"].(string)
 	if _, has := t.Header["kid"]; has && !isText {
-		return nil, refuse(ReasonMalformed, "kid is not a string")
+		return nil, "", set, refuse(ReasonMalformed, "kid is not a string")
 	}
 	iss, err := c.text("iss")
 	if err != nil {
-		return nil, err
+		return nil, "", set, err
 	}
-	alg := t.Method.Alg()
 	var keys []verifyKey
-	if *from = (*a.issuers.Load())[iss]; *from != nil {
-		keys, err = (*from).find(ctx, kid, alg)
-	} else if strings.HasPrefix(kid, ownPrefix) {
-		*signer = kid
-		keys, err = a.ownKeys(ctx, kid, alg)
+	if from = (*a.issuers.Load())[iss]; from != nil {
+		keys, err = from.find(ctx, kid, t.Method.Alg())
+	} else if signer = kid; strings.HasPrefix(kid, ownPrefix) {
+		keys, err = a.ownKeys(ctx, kid, t.Method.Alg())
 	} else {
-		return nil, refuse(ReasonIssuer, "nobody here trusts its issuer")
+		err = refuse(ReasonIssuer, "nobody here trusts its issuer")
 	}
-	if err != nil {
-		return nil, err
+	if err == nil && len(keys) == 0 {
+		err = refuse(ReasonSignature, "its issuer has no such key for this algorithm")
 	}
-	set := jwt.VerificationKeySet{}
 	for _, k := range keys {
 		set.Keys = append(set.Keys, k.key)
 	}
-	if len(set.Keys) == 0 {
-		return nil, refuse(ReasonSignature, "its issuer has no such key for this algorithm")
-	}
-	return set, nil
-}
-
-// parseRefusal turns an error of the parser into one with a reason. What the
-// library says is left out: it may quote the token.
-func parseRefusal(err error) error {
-	if e := (*tandem.Error)(nil); errors.As(err, &e) {
-		return e
-	}
-	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
-		return &tandem.Error{Kind: tandem.Unavailable, Message: "gave up waiting for the issuer's keys"}
-	}
-	if errors.Is(err, jwt.ErrTokenMalformed) {
-		return refuse(ReasonMalformed, "not a JWT")
-	}
-	return refuse(ReasonSignature, "not signed, or not by its issuer")
+	return from, signer, set, err
 }
 
 // principal reads verified claims; from is nil for the server's own tokens.

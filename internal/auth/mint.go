@@ -45,12 +45,12 @@ func (a *Auth) Mint(ctx context.Context, r MintRequest) (Token, error) {
 	if r.TTL == 0 {
 		r.TTL = a.opt.TokenTTL
 	}
-	if r.Role == tandem.Participant {
-		r.Subject = strings.ToLower(r.Subject)
-	}
 	r.Workflow = tandem.ParseWorkflow(r.Tenant, r.Workflow)
 	if err := r.check(); err != nil {
 		return Token{}, err
+	}
+	if r.Role == tandem.Participant {
+		r.Subject = strings.ToLower(r.Subject)
 	}
 	if err := a.opt.Store.EnsureTenant(ctx, r.Tenant); err != nil {
 		return Token{}, err

@@ -72,6 +72,9 @@ func (a *Auth) RevokeSubject(ctx context.Context, tenant, subject string) error 
 	if subject == "" {
 		return tandem.Errorf(tandem.Invalid, "subject is required")
 	}
+	if err := tandem.ValidLabel("subject", subject); err != nil { // before ToLower, which hides invalid UTF-8
+		return err
+	}
 	return a.revoke(ctx, store.Revocation{What: store.RevokedSubject, Tenant: tenant, Name: strings.ToLower(subject)})
 }
 
