@@ -156,7 +156,7 @@ const (
 	eventStream = "text/event-stream"
 	jsonType    = "application/json"
 	streamPath  = "/api/user/sse/events"
-	connected   = "id: 0-rhgdbbjd\nevent: connected\ndata: {\"message\":\"Connected\",\"workflowId\":\"default:support\",\"participantId\":\"ann\",\"tenantId\":\"default\",\"timestamp\":\"2024-01-15T10:30:00Z\"}\n\n"
+	connected   = "id: 0-rhgdbbjd\nevent: connected\ndata: {\"message\":\"Connected to event stream\",\"workflowId\":\"default:support\",\"participantId\":\"ann\",\"tenantId\":\"default\",\"timestamp\":\"2024-01-15T10:30:00Z\"}\n\n"
 	chatData    = `{` + message + `"direction":"Outgoing","messageType":"Chat","text":"Hello","data":null}`
 )
 
@@ -184,8 +184,8 @@ func TestResponse_tellsRightFromWrong(t *testing.T) {
 		{"wrong delivery", "POST", "/api/agent/conversation/outbound/chat", 200, map[string]string{"Content-Type": jsonType, "Tandem-Delivery": "no"}, thread, "header Tandem-Delivery"},
 		{"detail", "GET", "/api/conversations", 401, bearer, `{"detail":"Not authenticated"}`, ""},
 		{"no WWW-Authenticate", "GET", "/api/conversations", 401, plain, `{"detail":"Not authenticated"}`, "no header Www-Authenticate"},
-		{"finished", "GET", streamPath, 204, nil, "", ""},
-		{"finished with a body", "GET", streamPath, 204, nil, "x", "no body"},
+		{"upgraded", "GET", "/ws", 101, nil, "", ""},
+		{"upgraded with a body", "GET", "/ws", 101, nil, "x", "no body"},
 		{"health", "GET", "/healthz", 200, map[string]string{"Content-Type": "text/plain; charset=utf-8"}, "ok\n", ""},
 		{"empty health", "GET", "/healthz", 200, map[string]string{"Content-Type": "text/plain"}, "", "empty"},
 		{"head", "HEAD", "/healthz", 200, nil, "", ""},

@@ -88,8 +88,8 @@ var openapiExamples = map[string]example{
 	"FileData":    {right: []string{`{"url":"https://e.org/a.pdf"}`}, wrong: []string{`{}`, `{"url":""}`, `{"url":"a","size":"12"}`}},
 
 	"Connected": {
-		right: []string{`{"message":"Connected","workflowId":"default:support","participantId":"ann","tenantId":"default","timestamp":` + at + `}`},
-		wrong: []string{`{"message":"Connected","workflowId":"support","participantId":"ann","tenantId":"default","timestamp":` + at + `}`},
+		right: []string{`{"message":"Connected to event stream","workflowId":"default:support","participantId":"ann","tenantId":"default","timestamp":` + at + `}`},
+		wrong: []string{`{"message":"Connected to event stream","workflowId":"support","participantId":"ann","tenantId":"default","timestamp":` + at + `}`},
 	},
 	"Heartbeat": {
 		right: []string{`{"timestamp":` + at + `,"subscriberCount":1}`},
@@ -270,8 +270,8 @@ var asyncapiExamples = map[string]example{
 		wrong: []string{`{"type":"state","timestamp":` + at + `,"conversationId":"conv_1","status":"ACTIVE","mode":"held","urgency":"URGENT",` +
 			`"holder":null,"queuePlace":0,"cursor":"1-3oxzwwhm"}`},
 	},
-	"Gap":           {right: []string{`{"type":"gap","from":1,"to":7,"timestamp":` + at + `}`}, wrong: []string{`{"type":"gap","from":-1,"to":7,"timestamp":` + at + `}`}},
-	"Reset":         {right: []string{`{"type":"reset","timestamp":` + at + `}`}, wrong: []string{`{"type":"gap","timestamp":` + at + `}`}},
+	"Gap":           {right: []string{`{"type":"gap","from":1,"to":7,"timestamp":` + at + `,"cursor":"1-3oxzwwhm"}`}, wrong: []string{`{"type":"gap","from":0,"to":7,"timestamp":` + at + `,"cursor":"1-3oxzwwhm"}`}},
+	"Reset":         {right: []string{`{"type":"reset","timestamp":` + at + `,"cursor":"1-3oxzwwhm"}`}, wrong: []string{`{"type":"gap","timestamp":` + at + `}`}},
 	"TokenExpiring": {right: []string{`{"type":"token-expiring","expiresAt":` + at + `,"timestamp":` + at + `}`}, wrong: []string{`{"type":"token-expiring","expiresAt":300,"timestamp":` + at + `}`}},
 	"FeedbackConfirmation": {
 		right: []string{`{"type":"feedback-confirmation","messageId":"msg_1","timestamp":` + at + `}`},
