@@ -5,12 +5,14 @@ import (
 	"fmt"
 	"net"
 	"net/url"
+	"os"
 	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/seed4677ff1f/tandem"
 	"github.com/seed4677ff1f/tandem/internal/agent"
+	"github.com/seed4677ff1f/tandem/internal/api"
 	"github.com/seed4677ff1f/tandem/internal/auth"
 	"github.com/seed4677ff1f/tandem/internal/metric"
 )
@@ -36,6 +38,8 @@ func (c *Config) complete() error {
 		fallback.Name, fallback.URL = "Assistant", c.Agent
 		c.Agents = append(c.Agents, fallback)
 	}
+	_, err = c.sentences()
+	p.check(err == nil, "%v", err)
 	c.checkAgents(&p)
 	c.checkIssuers(&p)
 	return errors.Join(p.errs...)
@@ -95,7 +99,7 @@ func (c *Config) completeAddresses(p *problems) {
 func parseListen(addr string) (network, port string, err error) {
 	if path, ok := strings.CutPrefix(addr, "unix:"); ok {
 		if path == "" {
-			return "", "", errors.New("want a path after unix:")
+			return "", "", errors.New("want unix: and a path")
 		}
 		return "unix", "", nil
 	}
@@ -137,6 +141,18 @@ func (c *Config) checkIssuers(p *problems) {
 		_, err := auth.New(auth.Options{Issuers: []auth.Issuer{iss.issuer()}, PublicURL: c.PublicURL})
 		p.check(err == nil, "issuers[%d]: %v", i+1, err)
 	}
+}
+
+// sentences reads the file that the option texts names.
+func (c *Config) sentences() (api.Texts, error) {
+	if c.Texts == "" {
+		return nil, nil
+	}
+	text, err := os.ReadFile(c.Texts)
+	if err != nil {
+		return nil, fmt.Errorf("texts: %w", err)
+	}
+	return api.ParseTexts(text)
 }
 
 // warnings are sentences about what works and may not be meant.

@@ -16,20 +16,15 @@ type dataFlags struct {
 	Data string `placeholder:"DIR" help:"The server's data folder. ($$TANDEM_DATA)"`
 }
 
-// The two ways to open a data folder.
-const (
-	mayBeNew  = true // before the server's first start there is none
-	mustExist = false
-)
-
-// with opens the data folder, a running server's too, and lends it to do.
-func (f dataFlags) with(s *session, isNew bool, do func(c Config, a *auth.Auth) error) error {
+// with opens the data folder, a running server's too, and lends it to do. If
+// there is none it is made when canBeNew: before the server's first start.
+func (f dataFlags) with(s *session, canBeNew bool, do func(c Config, a *auth.Auth) error) error {
 	c, err := source{file: f.File, env: s.env, flags: Config{Data: f.Data}, given: map[string]bool{"data": f.Data != ""}}.load()
 	if err != nil {
 		return err
 	}
 	if _, err := os.Stat(filepath.Join(c.Data, store.Database)); os.IsNotExist(err) {
-		if isNew == mustExist {
+		if !canBeNew {
 			return fmt.Errorf("there is no data in %s: name the server's folder with --data", c.Data)
 		}
 		fmt.Fprintf(s.errOut, "tandem: made a new data folder, %s; start the server on it with --data\n", c.Data)

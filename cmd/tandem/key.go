@@ -30,7 +30,7 @@ type KeyCreateCmd struct {
 
 // Run prints just the key.
 func (k KeyCreateCmd) Run(s *session) error {
-	return k.with(s, mayBeNew, func(c Config, a *auth.Auth) error {
+	return k.with(s, true, func(c Config, a *auth.Auth) error {
 		secret, _, err := a.CreateKey(s.ctx, auth.KeyRequest{
 			Tenant: either(k.Tenant, c.Tenant), Name: k.Name, Role: tandem.PrincipalRole(k.Role),
 			Workflow: k.Workflow, Subject: k.Subject, Rate: k.Rate, TTL: k.TTL,
@@ -51,7 +51,7 @@ type KeyListCmd struct {
 
 // Run prints a table, oldest first.
 func (k KeyListCmd) Run(s *session) error {
-	return k.with(s, mustExist, func(_ Config, a *auth.Auth) error {
+	return k.with(s, false, func(_ Config, a *auth.Auth) error {
 		keys, err := a.ListKeys(s.ctx, k.Tenant)
 		if err != nil {
 			return err
@@ -95,7 +95,7 @@ type KeyRevokeCmd struct {
 
 // Run revokes it; a running server ends its streams within a second.
 func (k KeyRevokeCmd) Run(s *session) error {
-	return k.with(s, mustExist, func(_ Config, a *auth.Auth) error {
+	return k.with(s, false, func(_ Config, a *auth.Auth) error {
 		return a.RevokeKey(s.ctx, k.Tenant, k.ID)
 	})
 }

@@ -14,7 +14,7 @@ type RevokeCmd struct {
 
 // Run revokes; a running server ends the streams within a second.
 func (r RevokeCmd) Run(s *session) error {
-	return r.with(s, mustExist, func(c Config, a *auth.Auth) error {
+	return r.with(s, false, func(c Config, a *auth.Auth) error {
 		tenant := either(r.Tenant, c.Tenant)
 		if r.JTI != "" {
 			return a.RevokeToken(s.ctx, tenant, r.JTI)

@@ -19,7 +19,7 @@ type SecretRotateCmd struct {
 
 // Run rotates; a running server uses the new key within a second.
 func (r SecretRotateCmd) Run(s *session) error {
-	return r.with(s, mustExist, func(_ Config, a *auth.Auth) error {
+	return r.with(s, false, func(_ Config, a *auth.Auth) error {
 		keep, then := auth.MaxAge, "tokens of the old one stay good until they expire"
 		if r.Now {
 			keep, then = 0, "every token that was given out is worthless now"

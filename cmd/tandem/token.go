@@ -22,7 +22,7 @@ type TokenCmd struct {
 
 // Run prints just the token.
 func (t TokenCmd) Run(s *session) error {
-	return t.with(s, mayBeNew, func(c Config, a *auth.Auth) error {
+	return t.with(s, true, func(c Config, a *auth.Auth) error {
 		token, err := a.Mint(s.ctx, auth.MintRequest{
 			Tenant: either(t.Tenant, c.Tenant), Subject: t.Subject, Role: tandem.PrincipalRole(t.Role),
 			Workflow: t.Workflow, Session: t.Session, Name: t.Name, TTL: t.TTL,
