@@ -50,13 +50,14 @@ type Options struct {
 // Server answers HTTP requests. It owns the streams and sockets that it has taken
 // over from net/http: they end with [Server.Drain] or [Server.Close].
 type Server struct {
-	opt    Options
-	table  []route
-	mux    *http.ServeMux
-	lists  atomic.Pointer[lists]
-	limit  *limiter
-	open   streams
-	jitter func(least, most time.Duration) time.Duration // between both; random but in golden tests
+	opt     Options
+	table   []route
+	mux     *http.ServeMux
+	lists   atomic.Pointer[lists]
+	limit   *limiter
+	open    streams
+	leaving atomic.Int64                                  // streams that were open when Drain began
+	jitter  func(least, most time.Duration) time.Duration // between both; random but in golden tests
 
 	base   context.Context // ends with the server; what outlives its request stands on it
 	cancel context.CancelFunc
@@ -109,7 +110,8 @@ func (s *Server) SetLists(origins []string, proxies []netip.Prefix) {
 
 // streams counts what was taken over from net/http and runs on its own.
 type streams struct {
-	mu       sync.Mutex // guards stopping, and the order of it and group.Add
+	mu       sync.Mutex // guards n, stopping, and the order of stopping and group.Add
+	n        int
 	stopping bool
 	group    sync.WaitGroup
 }
@@ -122,11 +124,17 @@ func (o *streams) enter() bool {
 	if o.stopping {
 		return false
 	}
+	o.n++
 	o.group.Add(1)
 	return true
 }
 
-func (o *streams) leave() { o.group.Done() }
+func (o *streams) leave() {
+	o.mu.Lock()
+	o.n--
+	o.mu.Unlock()
+	o.group.Done()
+}
 
 func (o *streams) stopped() bool {
 	o.mu.Lock()
@@ -134,19 +142,23 @@ func (o *streams) stopped() bool {
 	return o.stopping
 }
 
+// stop makes enter fail from now on, and returns how many are inside.
+func (o *streams) stop() int {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.stopping = true
+	return o.n
+}
+
 // Stop makes the server refuse new work, with 503 and a Retry-After. Streams go
 // on, so that running answers can be shown to their end.
-func (s *Server) Stop() {
-	s.open.mu.Lock()
-	defer s.open.mu.Unlock()
-	s.open.stopping = true
-}
+func (s *Server) Stop() { s.open.stop() }
 
 // Drain stops the server, asks every open stream and socket to end with a word
 // (`disconnected`, close code 1012), and waits until they have. If ctx ends
 // first, what is left is cut off and ctx's error returned.
 func (s *Server) Drain(ctx context.Context) error {
-	s.Stop()
+	s.leaving.Store(int64(s.open.stop()))
 	s.opt.Desk.Shutdown()
 	done := make(chan struct{})
 	go func() { s.open.group.Wait(); close(done) }()
