@@ -22,15 +22,36 @@ func (c *tally) Inc() { c.n.Add(1) }
 
 func (c *tally) agent() metric.Agent { return metric.Agent{Unknown: c} }
 
-func TestAnswer_readsEveryForm(t *testing.T) {
-	const stream, lines, text, whole = "text/event-stream; charset=utf-8", "application/x-ndjson", "text/plain; charset=utf-8", "application/json"
+const (
+	stream = "text/event-stream; charset=utf-8"
+	lines  = "application/x-ndjson"
+	text   = "text/plain; charset=utf-8"
+	whole  = "application/json"
+)
+
+// A form is an answer as its parts arrive, and what is heard of it.
+type form struct {
+	name, contentType string
+	parts             []string
+	want              string
+	unknown           int32
+}
+
+func (c form) run(t *testing.T) {
+	var unknown tally
+	a := open(t, agent.Config{URL: serve(t, streams(c.contentType, c.parts...)), Metric: unknown.agent()})
+	got, err := ask(t, a, question())
+	if got != c.want || err != nil {
+		t.Errorf("got  %s, %v\nwant %s", got, err, c.want)
+	}
+	if n := unknown.n.Load(); n != c.unknown {
+		t.Errorf("%d unknown objects, want %d", n, c.unknown)
+	}
+}
+
+func TestAnswer_readsEventStreams(t *testing.T) {
 	chunk := func(delta string) string { return `data: {"choices":[{"index":0,"delta":{` + delta + `}}]}` + "\n\n" }
-	for _, c := range []struct {
-		name, contentType string
-		parts             []string
-		want              string
-		unknown           int32
-	}{
+	for _, c := range []form{
 		{"plain tokens keep all spaces but the first", stream, []string{"data: Hello\n\n", "data:  world\n\n", "data:.\n\n", "data:   two \n\n"}, "Hello world.  two ", 0},
 		{"several data lines are joined", stream, []string{"data: one\ndata: two\ndata:\n\n", "data\n\n", "data: three\n\n"}, "one\ntwo\nthree", 0},
 		{"line ends of all three kinds", stream, []string{"data: one\r\n\r\ndata: ", " two\r\rdata: three\n\n"}, "one twothree", 0},
@@ -44,21 +65,40 @@ func TestAnswer_readsEveryForm(t *testing.T) {
 		{"bytes that are no text", stream, []string{"data: a\xffb\n\n"}, "a\uFFFDb", 0},
 		{"every key of text", stream, []string{`data: {"token":"1"}` + "\n\n", `data: {"delta":"2"}` + "\n\n", `data: {"content":"3"}` + "\n\n", `data: {"text":"4"}` + "\n\n", `data: {"answer":"5"}` + "\n\n"}, "12345", 0},
 		{"the first key that is a string", stream, []string{`data: {"token":{"id":5},"text":"a","answer":"b"}` + "\n\n", `data: {"token":null,"text":""}` + "\n\n"}, "a", 0},
-		{"everything but text", stream, []string{`data: {"reasoning":"hm"}` + "\n\n", `data: {"tool":{"name":"look up"}}` + "\n\n", `data: {"data":[1, 2]}` + "\n\n", `data: {"sources":"A, B"}` + "\n\n"},
-			`[reasoning "hm"][tool {"name":"look up"}][data [1, 2]][sources A, B]`, 0},
+		{
+			"everything but text", stream,
+			[]string{`data: {"reasoning":"hm"}` + "\n\n", `data: {"tool":{"name":"look up"}}` + "\n\n", `data: {"data":[1, 2]}` + "\n\n", `data: {"sources":"A, B"}` + "\n\n"},
+			`[reasoning "hm"][tool {"name":"look up"}][data [1, 2]][sources A, B]`, 0,
+		},
 		{"sources as a list", stream, []string{`data: {"sources":["A",{"title":"B"},{"url":"C"},{"x":1},7]}` + "\n\n"}, "[sources A, B, C]", 0},
-		{"all at once", stream, []string{`data: {"handoff":{"to":"billing","reason":"money","urgency":"critical"},"text":"Wait","sources":["A"],"reasoning":{"a":1}}` + "\n\n"},
-			`[reasoning {"a":1}]Wait[sources A][handoff billing CRITICAL "money"]`, 0},
-		{"a handoff that says little", stream, []string{`data: {"handoff":"person"}` + "\n\n", `data: {"handoff":{}}` + "\n\n", `data: {"handoff":{"urgency":"very","reason":7}}` + "\n\n"},
-			strings.Repeat(`[handoff person NORMAL ""]`, 3), 0},
+		{
+			"all at once", stream,
+			[]string{`data: {"handoff":{"to":"billing","reason":"money","urgency":"critical"},"text":"Wait","sources":["A"],"reasoning":{"a":1}}` + "\n\n"},
+			`[reasoning {"a":1}]Wait[sources A][handoff billing CRITICAL "money"]`, 0,
+		},
+		{
+			"a handoff that says little", stream,
+			[]string{`data: {"handoff":"person"}` + "\n\n", `data: {"handoff":{}}` + "\n\n", `data: {"handoff":{"urgency":"very","reason":7}}` + "\n\n"},
+			strings.Repeat(`[handoff person NORMAL ""]`, 3), 0,
+		},
 		{"what is unknown is counted", stream, []string{`data: {"type":"start"}` + "\n\n", `data: {"token":7}` + "\n\n", `data: {"data":null,"error":null,"sources":[]}` + "\n\n", "data: ping\n\n", `data: {"token":"x"}` + "\n\n"}, "x", 4},
 		{"chunks", stream, []string{chunk(`"role":"assistant","content":""`), chunk(`"content":"one"`), chunk(`"content":" two"`), "data: [DONE]\n\n"}, "one two", 0},
 		{"only the first choice", stream, []string{`data: {"choices":[{"index":1,"delta":{"content":"x"}},{"index":0,"delta":{"content":"y"}}]}` + "\n\n", "data: [DONE]\n\n"}, "y", 0},
 		{"a refusal", stream, []string{chunk(`"refusal":"I cannot"`), "data: [DONE]\n\n"}, "I cannot", 0},
-		{"reasoning is one piece", stream, []string{chunk(`"reasoning_content":"h"`), chunk(`"reasoning_content":"m"`), chunk(`"content":"yes"`), chunk(`"reasoning":"more"`), "data: [DONE]\n\n"},
-			`[reasoning "hm"]yes[reasoning "more"]`, 0},
+		{
+			"reasoning is one piece", stream,
+			[]string{chunk(`"reasoning_content":"h"`), chunk(`"reasoning_content":"m"`), chunk(`"content":"yes"`), chunk(`"reasoning":"more"`), "data: [DONE]\n\n"},
+			`[reasoning "hm"]yes[reasoning "more"]`, 0,
+		},
 		{"usage and empty chunks", stream, []string{`data: {"choices":[]}` + "\n\n", chunk(`"content":"a"`), chunk(`"content":null`), `data: {"choices":[],"usage":{"total_tokens":3}}` + "\n\n", "data: [DONE]\n\n"}, "a", 0},
 		{"a function that an http agent was not offered", stream, []string{chunk(`"tool_calls":[{"index":0,"function":{"name":"ask_a_person","arguments":"{}"}}]`), "data: [DONE]\n\n"}, "", 1},
+	} {
+		t.Run(c.name, c.run)
+	}
+}
+
+func TestAnswer_readsTheOtherForms(t *testing.T) {
+	for _, c := range []form{
 		{"lines", lines, []string{"{\"token\":\"one\"}\n{\"tok", "en\":\" two\"}\r\n\n{\"x\":1}\n5\n", "{\"handoff\":\"person\"}"}, `one two[handoff person NORMAL ""]`, 2},
 		{"lines have an end too", lines, []string{"{\"token\":\"one\"}\n[DONE]\n{\"token\":\"two\"}\n"}, "one", 0},
 		{"text is never looked at", text, []string{"data: a\n\n", "[DONE]", `{"token":"x"}`}, `data: a` + "\n\n" + `[DONE]{"token":"x"}`, 0},
@@ -69,17 +109,7 @@ func TestAnswer_readsEveryForm(t *testing.T) {
 		{"a whole string", whole, []string{` "Yes\n\u00e9" `}, "Yes\né", 0},
 		{"a whole completion", whole, []string{`{"object":"chat.completion","choices":[{"index":0,"message":{"role":"assistant","content":"Yes","reasoning_content":"hm"},"finish_reason":"stop"}]}`}, `[reasoning "hm"]Yes`, 0},
 	} {
-		t.Run(c.name, func(t *testing.T) {
-			var unknown tally
-			a := open(t, agent.Config{URL: serve(t, streams(c.contentType, c.parts...)), Metric: unknown.agent()})
-			got, err := ask(t, a, question())
-			if got != c.want || err != nil {
-				t.Errorf("got  %s, %v\nwant %s", got, err, c.want)
-			}
-			if n := unknown.n.Load(); n != c.unknown {
-				t.Errorf("%d unknown objects, want %d", n, c.unknown)
-			}
-		})
+		t.Run(c.name, c.run)
 	}
 }
 

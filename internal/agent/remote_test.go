@@ -123,11 +123,15 @@ func TestRemote_tellsFailuresApart(t *testing.T) {
 		want   string
 	}{
 		{400, "", `{"detail":"SECRET WORDS"}`, tandem.Invalid, "the agent refused the question: status 400"},
-		{401, "", `{"error":{"message":"SECRET WORDS","type":"invalid_request_error","code":"invalid_api_key"}}`, tandem.Invalid,
-			"the agent refused the question: status 401: invalid_request_error invalid_api_key"},
+		{
+			401, "", `{"error":{"message":"SECRET WORDS","type":"invalid_request_error","code":"invalid_api_key"}}`, tandem.Invalid,
+			"the agent refused the question: status 401: invalid_request_error invalid_api_key",
+		},
 		{404, "", `<h1>SECRET WORDS</h1>`, tandem.Invalid, "the agent refused the question: status 404"},
-		{422, "", `{"detail":[{"loc":["body","message",0],"msg":"SECRET WORDS","type":"value_error.missing","input":"SECRET WORDS"}]}`, tandem.Invalid,
-			"the agent refused the question: status 422: body.message.0 value_error.missing"},
+		{
+			422, "", `{"detail":[{"loc":["body","message",0],"msg":"SECRET WORDS","type":"value_error.missing","input":"SECRET WORDS"}]}`, tandem.Invalid,
+			"the agent refused the question: status 422: body.message.0 value_error.missing",
+		},
 		{408, "", "", tandem.Unavailable, "the agent cannot answer now: status 408"},
 		{429, "Retry-After: 7", `{"error":{"type":"rate_limit_error","code":null}}`, tandem.Unavailable, "the agent cannot answer now: status 429: rate_limit_error null"},
 		{500, "", "SECRET WORDS", tandem.Unavailable, "the agent cannot answer now: status 500"},
