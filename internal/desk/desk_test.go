@@ -68,7 +68,7 @@ func open(t *testing.T, with setup) *office {
 			return
 		}
 		closed = true
-		ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), 200*time.Millisecond)
 		defer cancel()
 		o.turns.Stop(ctx)
 		if err := o.store.Close(); err != nil {

@@ -296,6 +296,7 @@ func (f *Follower) wait(ctx context.Context) error {
 const (
 	EndExpired  = "token expired"
 	EndShutdown = "server shutting down"
+	EndReplaced = hub.EndReplaced
 )
 
 func (f *Follower) pulse() Batch {
