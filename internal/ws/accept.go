@@ -101,8 +101,6 @@ func Accept(w http.ResponseWriter, r *http.Request) (net.Conn, []byte, error) {
 		peeked, _ := rw.Reader.Peek(n)
 		buffered = append(buffered, peeked...)
 	}
-	// The server's own deadlines were for the request.
-	nc.SetDeadline(time.Time{})
 	nc.SetWriteDeadline(time.Now().Add(answerWait))
 	if _, err := nc.Write([]byte(answer + "\r\n")); err != nil {
 		nc.Close()

@@ -253,8 +253,8 @@ func TestConn_stall(t *testing.T) {
 	})
 }
 
-// Frames of many writers do not get into each other. Broken once by writing
-// without the lock: the client read reserved bits.
+// Frames of many writers do not get into each other. Broken once by letting
+// WriteFrames write without the lock: the client read reserved bits.
 func TestConn_serialisesWriters(t *testing.T) {
 	c, far := pair(Options{})
 	var writers sync.WaitGroup
@@ -263,7 +263,7 @@ func TestConn_serialisesWriters(t *testing.T) {
 			shared := AppendText(nil, []byte("shared"))
 			for n := range 50 {
 				c.WriteText(fmt.Appendf(nil, "%d %d", i, n))
-				c.WriteFrames(net.Buffers{shared, shared})
+				c.WriteFrames(net.Buffers{shared[:1], shared[1:5], shared[5:], shared}) // four writes on a pipe
 			}
 		})
 	}
@@ -271,7 +271,12 @@ func TestConn_serialisesWriters(t *testing.T) {
 	messages, end := reading(client)
 	next, shared := map[int]int{}, 0
 	for range 8 * 50 * 3 {
-		m := <-messages
+		var m string
+		select {
+		case m = <-messages:
+		case err := <-end:
+			t.Fatalf("the client's reader: %v", err)
+		}
 		if m == "shared" {
 			shared++
 			continue

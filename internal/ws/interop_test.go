@@ -228,7 +228,12 @@ func TestDial_deadlines(t *testing.T) {
 		t.Fatal(err)
 	}
 	c.WriteText([]byte("hello"))
+	c.WriteText([]byte("again"))
 	c.Read()
+	<-time.After(o.Silence + 50*time.Millisecond) // its reader is busy with something else
+	if m, err := c.Read(); string(m) != "again" {
+		t.Errorf("%q, %v", m, err)
+	}
 	begin := time.Now()
 	if _, err := c.Read(); err == nil || time.Since(begin) < o.Silence-10*time.Millisecond {
 		t.Errorf("%v after %v", err, time.Since(begin))
