@@ -87,6 +87,7 @@ func configDocs() string {
 	table(&out, &IssuerConfig{}, false)
 	out.WriteString("\n## `claims` of an issuer\n\n")
 	table(&out, &ClaimsConfig{}, false)
+	out.WriteString(configExample)
 	return out.String()
 }
 
@@ -104,6 +105,50 @@ const configIntro = "# Configuration\n\n" +
 	"- SIGHUP reads the file again. Options marked \"reloads\" change at once; others that differ are named in the log and wait\n" +
 	"  for a restart. A file with a mistake changes nothing.\n\n" +
 	"## Options\n\n"
+
+const configExample = `
+## An example
+
+` + "```yaml" + `
+# tandem.yaml
+public_url: https://chat.example.org
+data: /var/lib/tandem
+listen: ["127.0.0.1:8080", "unix:/run/tandem.sock"]
+trusted_proxies: [127.0.0.1]
+origins: ["https://shop.example.com"]
+retention: 90d
+
+agents:
+  - name: support-bot
+    workflow: customer-support
+    url: http://127.0.0.1:8000/chat
+    secret: ${AGENT_SECRET}
+    user_claims: [sub, name, plan]
+  - name: faq
+    workflow: faq
+    url: openai+https://llm.example.org/v1?model=small
+    key: ${LLM_KEY}
+    system: ${file:prompts/faq.txt}
+  - name: orders
+    workflow: "Order Agent:Status"
+    url: push # nobody is called; answers are posted, at the latest after total
+    total: 10m
+  - name: dispatch
+    workflow: emergency
+    url: none # people only: every message waits for a person
+
+issuers:
+  - issuer: https://login.customer-a.example
+    jwks: https://login.customer-a.example/jwks.json
+    audience: tandem
+    tenant: customer-a
+  - issuer: https://login.example.org
+    public_key: ${file:login.pem}
+    tenants: [customer-b, customer-c]
+    roles: [participant, operator]
+    claims: {tenant: org, role: job}
+` + "```" + `
+`
 
 func table(out *strings.Builder, options any, top bool) {
 	columns := []string{"key", "default", "example", "what it does"}
