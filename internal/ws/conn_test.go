@@ -253,8 +253,7 @@ func TestConn_stall(t *testing.T) {
 	})
 }
 
-// Frames of many writers do not get into each other. Broken once by letting
-// WriteFrames write without the lock: the client read reserved bits.
+// Frames of many writers do not get into each other.
 func TestConn_serialisesWriters(t *testing.T) {
 	c, far := pair(Options{})
 	var writers sync.WaitGroup
@@ -294,6 +293,36 @@ func TestConn_serialisesWriters(t *testing.T) {
 	writers.Wait()
 	client.Abort()
 	<-end
+}
+
+// Whatever is written is written under the lock. Broken once by taking it out of
+// WriteFrames.
+func TestConn_writesUnderItsLock(t *testing.T) {
+	for name, write := range map[string]func(*Conn) error{
+		"text":   func(c *Conn) error { return c.WriteText([]byte("a")) },
+		"frames": func(c *Conn) error { return c.WriteFrames(net.Buffers{AppendText(nil, nil)}) },
+		"ping":   func(c *Conn) error { return c.Ping(nil) },
+		"close":  func(c *Conn) error { return c.Close(Normal, "") },
+	} {
+		s := &witness{silent: newSilent()}
+		c := NewConn(s, nil, Options{})
+		s.locked = func() bool { return !c.mu.TryLock() }
+		if err := write(c); err != nil || !s.seen {
+			t.Errorf("%s: %v, under the lock: %v", name, err, s.seen)
+		}
+	}
+}
+
+// witness looks whether the lock is held while something is written to it.
+type witness struct {
+	silent
+	locked func() bool
+	seen   bool
+}
+
+func (w *witness) Write(b []byte) (int, error) {
+	w.seen = w.locked()
+	return len(b), nil
 }
 
 func TestConn_clientCannotSendSharedFrames(t *testing.T) {
