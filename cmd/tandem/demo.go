@@ -1,11 +1,116 @@
 package main
 
-import "errors"
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/seed4677ff1f/tandem"
+	"github.com/seed4677ff1f/tandem/internal/auth"
+)
 
 // DemoCmd runs a server with example data.
 type DemoCmd struct {
-	Agent string `placeholder:"URL" help:"Your own agent, instead of the built-in one."`
+	Agent  string   `placeholder:"URL" help:"Your own agent, instead of the built-in one."`
+	Listen []string `default:"127.0.0.1:8080,127.0.0.1:5000,127.0.0.1:3001" help:"Addresses; the documents' examples use these ports."`
 }
 
-// Run serves until Ctrl-C.
-func (c DemoCmd) Run(*session) error { return errors.New("demo: the faces are not wired yet") }
+// The names that the published documents' examples use.
+const (
+	demoTenant      = "tenant-id"
+	demoWorkflow    = "customer-support"
+	demoParticipant = "user-123"
+)
+
+// Run serves until Ctrl-C, on a data folder that is deleted then.
+func (c DemoCmd) Run(s *session) (err error) {
+	began := time.Now()
+	dir, err := os.MkdirTemp("", "tandem-demo-")
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	logFile, err := os.Create(filepath.Join(dir, "log.jsonl"))
+	if err != nil {
+		return err
+	}
+	defer logFile.Close()
+
+	load := func() (Config, error) {
+		flags := Config{Data: filepath.Join(dir, "data"), Listen: c.Listen, Tenant: demoTenant, Workflow: demoWorkflow, Agent: "concierge"}
+		if c.Agent != "" {
+			flags.Agent = c.Agent
+		}
+		given := map[string]bool{"data": true, "listen": true, "tenant": true, "workflow": true, "agent": true}
+		return source{env: func(string) (string, bool) { return "", false }, flags: flags, given: given}.load()
+	}
+	config, err := load()
+	if err != nil {
+		return err
+	}
+	config.Drain = 2 * time.Second
+	log := newLog(logFile, config.LogLevel)
+	return serve(s.ctx, config, log, load, func(n *node) error {
+		text, err := c.page(s, n, logFile.Name())
+		if err != nil {
+			return err
+		}
+		now := time.Now()
+		_, err = fmt.Fprintf(s.out, "%s%s ready in %.1f s\n", text, now.Format("15:04:05"), now.Sub(began).Seconds())
+		return err
+	})
+}
+
+// page is what the demo prints. Every line under PASTE is run by a test.
+func (c DemoCmd) page(s *session, n *node, logFile string) (string, error) {
+	key, _, err := n.auth.CreateKey(s.ctx, auth.KeyRequest{Tenant: demoTenant, Name: "demo", Role: tandem.Agent})
+	if err != nil {
+		return "", err
+	}
+	token, err := n.auth.Mint(s.ctx, auth.MintRequest{
+		Tenant: demoTenant, Subject: demoParticipant, Role: tandem.Participant, Workflow: demoWorkflow, Name: "Ann",
+	})
+	if err != nil {
+		return "", err
+	}
+	ports := make([]string, len(c.Listen))
+	for i, addr := range c.Listen {
+		ports[i] = addr[strings.LastIndexByte(addr, ':')+1:]
+	}
+	answers := "the built-in concierge answers: it knows a few things about Tandem and hands over when asked"
+	if c.Agent != "" {
+		answers = "your agent answers: " + redactURL(c.Agent)
+	}
+	return strings.NewReplacer(
+		"{version}", tandem.Version, "{log}", logFile, "{key}", key.Reveal(), "{token}", token.Token.Reveal(), "{answers}", answers,
+		"{api}", ports[0], "{chat}", ports[len(ports)-1], "{ports}", strings.Join(ports, ", "),
+		"{tenant}", demoTenant, "{workflow}", demoWorkflow, "{participant}", demoParticipant,
+	).Replace(demoPage), nil
+}
+
+const demoPage = `
+Tandem {version}, demo. Nothing is kept: Ctrl-C ends it and deletes its data.
+The log is in {log}
+
+LOOK
+  Everything, explained            http://localhost:{api}/
+
+HAPPENING NOW
+  In {workflow}, {answers}.
+  Try it: paste the first line into a terminal, the second into another one, and read the first again.
+
+PASTE (the documents' own lines, filled in)
+  curl -N "http://localhost:{api}/api/user/sse/events?workflow={workflow}&participantId={participant}&tenantId={tenant}&apikey={key}&heartbeatSeconds=30"
+  curl "http://localhost:{api}/api/user/rest/send?workflow={workflow}&type=Chat&participantId={participant}&text=Hello" -X POST -H "Authorization: Bearer {key}"
+  curl "http://localhost:{api}/api/user/rest/converse?workflow={workflow}&type=Chat&participantId={participant}&text=What+is+Tandem" -X POST -H "Authorization: Bearer {key}"
+  new WebSocket("ws://localhost:{chat}?token={token}")        // in any page's console
+
+SIGN IN
+  API key   {key}   tenant {tenant}, role agent (may read and post to every thread: keep it on servers)
+  Token     {token}  participant {participant}, workflow {workflow}, 12 h
+
+Listening on 127.0.0.1: {ports} (each serves everything). Your own agent: make demo AGENT=http://127.0.0.1:8000/chat
+`

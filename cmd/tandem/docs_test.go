@@ -57,6 +57,22 @@ func TestDocs_commandsAreUnderstood(t *testing.T) {
 	}
 }
 
+// Seen to fail by a target that does not exist.
+func TestDocs_makeTargetsExist(t *testing.T) {
+	makefile, err := os.ReadFile("../../Makefile")
+	if err != nil {
+		t.Fatal(err)
+	}
+	target := regexp.MustCompile("(?m)(?:^ {4}|`)make ([a-z-]+)")
+	for name, text := range pages(t) {
+		for _, found := range target.FindAllStringSubmatch(text, -1) {
+			if !regexp.MustCompile("(?m)^" + found[1] + ":").Match(makefile) {
+				t.Errorf("%s: make %s is no target", name, found[1])
+			}
+		}
+	}
+}
+
 // words splits a command line as a shell would, up to a comment or a closing
 // parenthesis.
 func words(line string) (list []string) {
