@@ -68,6 +68,9 @@ func start(t *testing.T, says string, cmd *exec.Cmd) string {
 // uvicorn serves dir/app.py with Debian's Python, FastAPI and uvicorn.
 func uvicorn(t *testing.T, dir string, env ...string) string {
 	t.Helper()
+	if testing.Short() {
+		t.Skip("-short needs only Go; this starts uvicorn")
+	}
 	const python = "/usr/bin/python3"
 	if exec.Command(python, "-c", "import fastapi, uvicorn").Run() != nil {
 		t.Skip("needs Debian's python3-fastapi and python3-uvicorn: apt-get install python3-fastapi python3-uvicorn")
@@ -183,6 +186,9 @@ func TestFastAPI_stopsWhenTheAnswerIsCut(t *testing.T) {
 // aimock serves the OpenAI API (npm @copilotkit/aimock) and returns its base URL.
 func aimock(t *testing.T) string {
 	t.Helper()
+	if testing.Short() {
+		t.Skip("-short needs only Go; this starts a server in node")
+	}
 	for _, tool := range []string{"node", "npm"} {
 		if _, err := exec.LookPath(tool); err != nil {
 			t.Skipf("needs %s, for the npm package @copilotkit/aimock: apt-get install nodejs npm", tool)

@@ -53,6 +53,8 @@ func newRemote(c Config, url string) *remote {
 		IdleConnTimeout:       90 * time.Second,
 		// A new connection costs the first token a round trip or three.
 		MaxIdleConnsPerHost: c.Concurrency,
+		// A dead HTTP/2 connection would be used again and again.
+		HTTP2: &http.HTTP2Config{SendPingTimeout: 15 * time.Second, PingTimeout: 5 * time.Second},
 		// A compressed stream comes in blocks, not in tokens: do not ask for one.
 		DisableCompression: true,
 	}
