@@ -19,7 +19,7 @@ import (
 // read out (what a lost bell hid never comes).
 func TestFollow_showsEachEventOnceInOrderWithHalfTheRingsLost(t *testing.T) {
 	o := open(t, setup{lose: func() bool { return rand.IntN(2) == 0 }})
-	const threads, followers, writers, each = 8, 64, 4, 25
+	const threads, followers, writers, each = 8, 64, 4, 10
 	var wg sync.WaitGroup
 	for i := range followers {
 		name := fmt.Sprint("user-", i%threads)
