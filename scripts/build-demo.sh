@@ -13,4 +13,4 @@ if ! go build -trimpath -o bin/tandem ./cmd/tandem >"$log" 2>&1; then
 	exit 1
 fi
 rm -f "$log"
-printf 'done\n\n'
+printf 'done\n'
