@@ -59,6 +59,7 @@ type Server struct {
 	leaving atomic.Int64                                  // streams that were open when Drain began
 	jitter  func(least, most time.Duration) time.Duration // between both; random but in golden tests
 
+	gone   *watcher        // tells streams that their clients are gone
 	base   context.Context // ends with the server; what outlives its request stands on it
 	cancel context.CancelFunc
 }
@@ -84,7 +85,7 @@ func New(opt Options) *Server {
 	if opt.Ready == nil {
 		opt.Ready = func() error { return nil }
 	}
-	s := &Server{opt: opt, limit: newLimiter(opt.Clock), jitter: between}
+	s := &Server{opt: opt, limit: newLimiter(opt.Clock), jitter: between, gone: newWatcher()}
 	s.base, s.cancel = context.WithCancel(context.Background())
 	s.SetLists(opt.Origins, opt.TrustedProxies)
 	s.route(routes())
@@ -177,6 +178,7 @@ func (s *Server) Close() {
 	cut, cancel := context.WithCancelCause(context.Background())
 	cancel(errors.New("closed"))
 	_ = s.Drain(cut) // its error says only that nothing was waited for
+	s.gone.close()
 	s.cancel()
 }
 

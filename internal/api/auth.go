@@ -3,6 +3,7 @@ package api
 import (
 	"net/http"
 	"net/url"
+	"strings"
 
 	tandem "github.com/seed4677ff1f/tandem"
 	"github.com/seed4677ff1f/tandem/internal/auth"
@@ -41,5 +42,8 @@ func threadOf(p tandem.Principal, q url.Values, missing string) (tandem.Address,
 	if err := ownTenant(p, q.Get("tenantId")); err != nil {
 		return tandem.Address{}, err
 	}
+	// A stream keeps its address for hours: not the whole request line with it, in
+	// which there may be a credential.
+	workflow, participant = strings.Clone(workflow), strings.Clone(participant)
 	return tandem.NewAddress(p.Tenant, tandem.ParseWorkflow(p.Tenant, workflow), participant)
 }

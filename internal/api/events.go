@@ -99,6 +99,9 @@ type stream struct {
 	address tandem.Address
 	from    *desk.Follower
 	to      peer
+
+	batch desk.Batch // what from yielded last, and its error: here, so that the stack stays small
+	err   error
 }
 
 // subscribe begins to follow, and looks once more whether the credential is still
@@ -136,88 +139,88 @@ func (st *stream) start(w http.ResponseWriter, r *http.Request) error {
 	if r.ProtoMajor == 1 {
 		h.Set("Connection", "close") // a connection that carried a stream has its deadlines, and nothing to follow
 	}
+	s := st.server
+	hello := participantHello(st.address, st.from.Cursor(), s.opt.Clock(), s.jitter(retryLeast, retryMost))
 	if r.ProtoMajor == 1 && r.TLS == nil && r.Method == http.MethodGet {
-		conn, _, err := http.NewResponseController(w).Hijack()
-		if err == nil {
+		if conn, _, err := http.NewResponseController(w).Hijack(); err == nil {
 			if rec, ok := w.(*recorder); ok {
 				rec.status = http.StatusOK
 			}
-			go st.own(conn, responseHead(h, st.server.opt.Clock()))
+			tune(conn)
+			st.to.writing(conn)
+			go st.own(append(responseHead(h, s.opt.Clock()), hello...))
 			return nil
 		}
 	}
-	defer st.server.open.leave()
-	defer st.from.Close()
-	defer st.to.close()
-	ctx, cancel := context.WithCancel(r.Context())
-	defer cancel()
-	defer context.AfterFunc(st.server.base, cancel)()
+	defer st.end()
 	w.WriteHeader(http.StatusOK)
 	if r.Method == http.MethodHead {
 		return nil
 	}
 	st.to.flushing(w)
-	st.run(ctx, nil)
+	if st.to.write(net.Buffers{hello}) == nil {
+		for st.step(r.Context()) {
+		}
+	}
 	return nil
 }
 
-// own runs the stream on a connection of its own.
-func (st *stream) own(conn net.Conn, head []byte) {
-	defer st.server.open.leave()
-	defer st.from.Close()
-	defer st.to.close()
-	defer conn.Close()
-	ctx, cancel := context.WithCancel(st.server.base)
-	defer cancel()
-	tune(conn)
-	st.to.writing(conn)
-	st.server.open.group.Go(func() {
-		defer cancel()
-		drop(conn)
-	})
-	st.run(ctx, head)
-}
-
-// run writes what the follower yields, until one side has enough. before goes
-// out with the first bytes.
-func (st *stream) run(ctx context.Context, before []byte) {
-	s := st.server
-	hello := participantHello(st.address, st.from.Cursor(), s.opt.Clock(), s.jitter(retryLeast, retryMost))
-	if st.to.write(net.Buffers{before, hello}) != nil {
+// own is the goroutine of a stream that has a connection of its own. Most of the
+// time, and for most streams, it waits in the follower: what it holds then is
+// what an idle stream costs, so it is kept small.
+func (st *stream) own(begin []byte) {
+	defer st.end()
+	ctx, cancel := context.WithCancel(context.Background()) // the desk ends all streams when the server does
+	defer st.server.gone.watch(st.to.conn, cancel)()
+	if st.to.write(net.Buffers{begin}) != nil {
 		return
 	}
-	for {
-		b, err := st.from.Next(ctx)
-		if ctx.Err() != nil {
-			return
-		}
-		if err != nil {
-			s.opt.Log.Error("stream failed", "face", "events", "err", err)
-			b = desk.Batch{Ended: "internal error"}
-		}
-		frames := st.frames(b, err != nil)
-		if werr := st.to.write(frames); werr != nil {
-			if st.to.stalled(werr) {
-				s.opt.Metric.Hub.Stalled.Inc()
-			}
-			return
-		}
-		if b.Ended != "" {
-			return
-		}
-		if !b.Newest.IsZero() {
-			s.opt.Metric.Hub.CommitToSocket.Of("events").Observe(s.opt.Clock().Sub(b.Newest))
-		}
+	begin = nil
+	for st.step(ctx) {
 	}
+}
+
+// end lets go of all that the stream has.
+func (st *stream) end() {
+	st.to.close()
+	st.from.Close()
+	st.server.open.leave()
+}
+
+// step waits for what the follower yields and writes it; false at the end.
+func (st *stream) step(ctx context.Context) bool {
+	st.batch, st.err = st.from.Next(ctx)
+	return ctx.Err() == nil && st.show()
+}
+
+// show writes the batch; false if it was the last, or nobody takes it.
+func (st *stream) show() bool {
+	s, b := st.server, &st.batch
+	if st.err != nil {
+		s.opt.Log.Error("stream failed", "face", "events", "err", st.err)
+		b.Ended = "internal error"
+	}
+	if err := st.to.write(st.frames(b)); err != nil {
+		if st.to.stalled(err) {
+			s.opt.Metric.Hub.Stalled.Inc()
+		}
+		return false
+	}
+	if !b.Newest.IsZero() {
+		s.opt.Metric.Hub.CommitToSocket.Of(tandem.FaceEvents.String()).Observe(s.opt.Clock().Sub(b.Newest))
+	}
+	last := b.Ended != ""
+	*b = desk.Batch{}
+	return !last
 }
 
 // frames are what a batch becomes on the wire.
-func (st *stream) frames(b desk.Batch, failed bool) net.Buffers {
+func (st *stream) frames(b *desk.Batch) net.Buffers {
 	s := st.server
 	now := s.opt.Clock()
 	switch {
 	case b.Ended != "":
-		return net.Buffers{participantBye(now, b.Ended, st.from.Cursor(), s.comeBack(b.Ended, failed))}
+		return net.Buffers{participantBye(now, b.Ended, st.from.Cursor(), s.comeBack(b.Ended, st.err != nil))}
 	case b.Gap != nil:
 		return net.Buffers{participantGap(*b.Gap)}
 	case b.Reset:

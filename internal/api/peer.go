@@ -20,6 +20,7 @@ type peer struct {
 	stall time.Duration // a peer that takes no byte for so long is gone; 0: it may
 	until time.Time     // nothing is written after this; zero: no such time
 
+	conn net.Conn                                // its own; nil: it is reached through net/http
 	send func(*net.Buffers) (n int64, err error) // takes what was sent off; after n > 0 it may be called again
 
 	mu       sync.Mutex // guards what follows
@@ -29,6 +30,7 @@ type peer struct {
 
 // writing makes the peer one that is reached by a connection of its own.
 func (p *peer) writing(conn net.Conn) {
+	p.conn = conn
 	p.reach(conn.SetWriteDeadline, func(b *net.Buffers) (int64, error) { return b.WriteTo(conn) })
 }
 
@@ -51,11 +53,15 @@ func (p *peer) reach(deadline func(time.Time) error, send func(*net.Buffers) (in
 	p.send, p.deadline = send, deadline
 }
 
-// close makes sure that hangUp touches nothing any more.
+// close closes the peer's own connection, and makes sure that hangUp touches
+// nothing any more.
 func (p *peer) close() {
 	p.mu.Lock()
-	defer p.mu.Unlock()
 	p.deadline = nil
+	p.mu.Unlock()
+	if p.conn != nil {
+		p.conn.Close()
+	}
 }
 
 // hangUp gives a write that is stuck, and all after it, one second more. It does
@@ -109,22 +115,6 @@ func (p *peer) stalled(err error) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return errors.Is(err, os.ErrDeadlineExceeded) && !p.hung && (p.until.IsZero() || time.Now().Before(p.until))
-}
-
-// maxStray is how many bytes a client may send on a stream, where it has nothing
-// to say.
-const maxStray = 64 << 10
-
-// drop reads and throws away what a client sends on a stream, and returns when
-// the client is gone.
-func drop(conn net.Conn) {
-	var few [64]byte
-	for stray := 0; stray < maxStray; {
-		n, err := conn.Read(few[:])
-		if stray += n; err != nil {
-			return
-		}
-	}
 }
 
 // responseHead is the head of a response whose body ends with the connection
