@@ -58,7 +58,7 @@ func openNode(ctx context.Context, c Config, log *slog.Logger) (n *node, err err
 	}
 	n.hub = hub.New(hub.Options{Codec: api.Codec(), Metric: n.metric})
 	n.store, err = store.Open(ctx, store.Options{
-		Dir: c.Data, Metric: n.metric, Log: log,
+		Dir: c.Data, Lock: true, Metric: n.metric, Log: log,
 		Committed: func(all []store.Committed) { n.desk.Committed(all) },
 	})
 	if err != nil {
@@ -104,15 +104,16 @@ func (n *node) run() {
 	n.work.Go(func() {
 		n.auth.Run(ctx, func(match func(tandem.Principal) bool, reason string) { n.hub.EndStreams(match, reason) })
 	})
-	n.work.Go(func() { n.trim(ctx) })
+	retention := n.config.Retention
+	n.work.Go(func() { n.trim(ctx, retention) })
 }
 
 // trim removes what is older than the retention, at the start and every hour.
-func (n *node) trim(ctx context.Context) {
+func (n *node) trim(ctx context.Context, retention time.Duration) {
 	tick := time.NewTicker(time.Hour)
 	defer tick.Stop()
-	for n.config.Retention > 0 {
-		if _, err := n.store.Trim(ctx, time.Now().Add(-n.config.Retention)); err != nil && ctx.Err() == nil {
+	for retention > 0 {
+		if _, err := n.store.Trim(ctx, time.Now().Add(-retention)); err != nil && ctx.Err() == nil {
 			n.log.Error("retention", "err", err)
 		}
 		select {

@@ -13,7 +13,7 @@ import (
 // Timeout if nothing came in time (the message is kept); Unavailable if the agent
 // failed.
 func (d *Desk) Converse(ctx context.Context, p tandem.Principal, in Post, wait time.Duration) (tandem.Event, error) {
-	if err := mayRead(p, in.Address); err != nil {
+	if err := maySpeakAs(p, in.Address); err != nil {
 		return tandem.Event{}, err
 	}
 	w, err := d.hub.Watch(in.Address, p, 0, 0)

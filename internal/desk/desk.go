@@ -74,6 +74,15 @@ func errForbidden() error {
 	return tandem.Errorf(tandem.Forbidden, "You do not have permission to access this resource")
 }
 
+// maySpeakAs refuses p unless it may say something in the participant's name: the
+// participant, a back end, the owner. An operator speaks as an operator.
+func maySpeakAs(p tandem.Principal, a tandem.Address) error {
+	if p.Role == tandem.Operator || p.Role == tandem.Supervisor {
+		return errForbidden()
+	}
+	return mayRead(p, a)
+}
+
 // mayRead refuses p unless it may read the thread.
 func mayRead(p tandem.Principal, a tandem.Address) error {
 	if !p.MayRead(a) {

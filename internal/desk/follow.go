@@ -31,6 +31,11 @@ type Follow struct {
 	// it must not block. It is for a writer that is stuck in a socket.
 	Hangup func()
 
+	// Note, if set, is called whenever the reader is at a place, with everything
+	// up to it shown: for a frame that this connection alone is to see there, such
+	// as the word that its own message was stored. It returns nil for none.
+	Note func(at tandem.Cursor) []byte
+
 	// Own, if set, reports whether this very connection posted the message, and
 	// needs not be shown it again.
 	Own func(id string) bool
@@ -68,6 +73,7 @@ type Follower struct {
 // open is an answer that has begun at or before the cursor and not ended.
 type open struct {
 	seq   int64 // of its answer-started; 0: there is none
+	event *tandem.Event
 	start tandem.AnswerStarted
 	shown bool // the view and the filter show it
 	begun bool // its stream-start was sent
@@ -206,6 +212,11 @@ func (f *Follower) Next(ctx context.Context) (Batch, error) {
 			}
 			if more {
 				continue
+			}
+		}
+		if f.req.Note != nil {
+			if frame := f.req.Note(f.cursor); frame != nil {
+				return Batch{Frames: [][]byte{frame}}, nil
 			}
 		}
 		if b, ok, err := f.tokens(ctx); err != nil || ok {

@@ -32,7 +32,7 @@ const MaxReason = 1000
 // that it may become more urgent. It opens a conversation if none is ACTIVE.
 // The returned conversation is as it is afterwards. Errors as of Post.
 func (d *Desk) Escalate(ctx context.Context, p tandem.Principal, in Escalation) (tandem.Conversation, error) {
-	if err := mayRead(p, in.Address); err != nil {
+	if err := maySpeakAs(p, in.Address); err != nil {
 		return tandem.Conversation{}, err
 	}
 	if err := d.checkEscalation(&in); err != nil {

@@ -44,7 +44,7 @@ func (d *Desk) NewMessageID() string { return tandem.NewID("msg_", d.clock()) }
 // commit. Errors: Forbidden, Invalid, TooLarge, Mismatch, NotFound (unknown
 // tenant), Unavailable.
 func (d *Desk) Post(ctx context.Context, p tandem.Principal, in Post) (Posted, error) {
-	if err := mayRead(p, in.Address); err != nil {
+	if err := maySpeakAs(p, in.Address); err != nil {
 		return Posted{}, err
 	}
 	if err := d.checkPost(&in); err != nil {

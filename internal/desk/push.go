@@ -60,16 +60,16 @@ func (d *Desk) Push(ctx context.Context, p tandem.Principal, in Push) (Posted, e
 	res, err := d.store.Append(ctx, store.Append{
 		Threads: []tandem.Address{in.Address}, Key: pushKey(in.Key), KeySum: sum,
 		Decide: func(_ time.Time, on []store.State) ([]store.Write, error) {
-			w := store.Write{Thread: on[0].Thread}
+			w, said, entry := store.Write{Thread: on[0].Thread}, m, e
 			if c := on[0].Active; c != nil {
-				m.Conversation, m.Medium = c.ID, c.Medium
+				said.Conversation, said.Medium = c.ID, c.Medium
 			}
 			if answers {
 				w.EndTurn = question
 			}
 			var err error
-			e.Body, err = json.Marshal(m)
-			w.Events = []tandem.Event{e}
+			entry.Body, err = json.Marshal(said)
+			w.Events = []tandem.Event{entry}
 			return []store.Write{w}, err
 		},
 	})

@@ -96,7 +96,7 @@ func (f *Follower) running(ctx context.Context, e *tandem.Event) bool {
 
 // begin notes that an answer is under way.
 func (f *Follower) begin(e *tandem.Event) {
-	f.open = open{seq: e.Seq}
+	f.open = open{seq: e.Seq, event: e}
 	if json.Unmarshal(e.Body, &f.open.start) != nil {
 		return
 	}
@@ -157,8 +157,7 @@ func (f *Follower) tokens(ctx context.Context) (Batch, bool, error) {
 	}
 	var b Batch
 	if !o.begun { // whoever joins in the middle has not seen the start
-		e := &tandem.Event{Seq: o.seq, Kind: tandem.KindAnswerStarted, At: f.desk.clock().UTC()}
-		b.Frames = append(b.Frames, f.desk.hub.StartFrame(f.req.Address, f.view, o.start, e))
+		b.Frames = append(b.Frames, f.desk.hub.StartFrame(f.req.Address, f.view, o.start, o.event))
 		o.begun = true
 	}
 	rest, err := f.rest(ctx)

@@ -56,7 +56,7 @@ func (d *Desk) Seen(ctx context.Context, a tandem.Address, seq int64) error {
 // Cancel stops an answer at what has been shown of it. messageID is the answer's
 // or the question's. NotFound if no such answer is under way.
 func (d *Desk) Cancel(ctx context.Context, p tandem.Principal, a tandem.Address, messageID string) error {
-	if err := mayRead(p, a); err != nil {
+	if err := maySpeakAs(p, a); err != nil {
 		return err
 	}
 	return d.turns.Cancel(ctx, a, messageID)
@@ -65,7 +65,7 @@ func (d *Desk) Cancel(ctx context.Context, p tandem.Principal, a tandem.Address,
 // Rate stores what a participant thinks of an answer, for operators to see.
 // Errors: NotFound for a message that is not on the thread, Invalid.
 func (d *Desk) Rate(ctx context.Context, p tandem.Principal, a tandem.Address, fb tandem.Feedback) error {
-	if err := mayRead(p, a); err != nil {
+	if err := maySpeakAs(p, a); err != nil {
 		return err
 	}
 	if fb.Type != "positive" && fb.Type != "negative" {

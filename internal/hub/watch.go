@@ -235,7 +235,8 @@ func (s *shard) watchers() []*Watcher {
 	return all
 }
 
-// Subscribers returns how many streams follow the thread.
+// Subscribers returns how many streams and sockets follow the thread. Who waits
+// for a single reply (a watcher without a face) is not one.
 func (h *Hub) Subscribers(a tandem.Address) int {
 	t := h.topic(a)
 	if t == nil {
@@ -243,7 +244,13 @@ func (h *Hub) Subscribers(a tandem.Address) int {
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return len(t.watchers)
+	n := 0
+	for _, w := range t.watchers {
+		if w.face != 0 {
+			n++
+		}
+	}
+	return n
 }
 
 // Streams returns how many streams are open on this node.

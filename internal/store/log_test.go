@@ -407,3 +407,20 @@ func TestOpen_keepsTheDatabaseFromOthers(t *testing.T) {
 		}
 	}
 }
+
+// Two servers on one folder would end each other's answers.
+func TestOpen_refusesASecondServerOnTheFolder(t *testing.T) {
+	dir := t.TempDir()
+	first, err := Open(context.Background(), Options{Dir: dir, Lock: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Open(context.Background(), Options{Dir: dir, Lock: true}); err == nil {
+		t.Error("a second server opened the folder")
+	}
+	open(t, Options{Dir: dir}) // a command may
+	if err := first.Close(); err != nil {
+		t.Fatal(err)
+	}
+	open(t, Options{Dir: dir, Lock: true})
+}

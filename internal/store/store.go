@@ -27,6 +27,7 @@ import (
 // Options say where the store is and who is told what.
 type Options struct {
 	Dir       string            // folder of the database; made (mode 0700) if missing
+	Lock      bool              // as the server does: refuse a folder that another server has open
 	Node      string            // name written into events; may be empty
 	Clock     tandem.Clock      // nil: time.Now
 	Committed func([]Committed) // called by the writer after each commit, in order; must not block
@@ -48,6 +49,7 @@ type Store struct {
 	done   chan struct{}      // closed when the writer has ended
 
 	writer *writer
+	lock   *os.File      // held while open, if Options.Lock
 	full   atomic.Bool   // the last write failed for want of space
 	fatal  atomic.Value  // error: a COMMIT failed with an I/O error; nothing is written any more
 	dead   chan struct{} // closed with fatal
@@ -93,6 +95,11 @@ func Open(ctx context.Context, opt Options) (*Store, error) {
 }
 
 func (s *Store) open(ctx context.Context, file string) (err error) {
+	if s.opt.Lock {
+		if s.lock, err = lockFolder(s.opt.Dir); err != nil {
+			return err
+		}
+	}
 	if s.writerc, err = sql.Open("sqlite", dsn(file, false)); err != nil {
 		return err
 	}
@@ -159,6 +166,9 @@ func (s *Store) closeConns() error {
 		if db != nil {
 			errs = append(errs, db.Close())
 		}
+	}
+	if s.lock != nil {
+		errs = append(errs, s.lock.Close())
 	}
 	return errors.Join(errs...)
 }
