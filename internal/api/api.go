@@ -39,7 +39,7 @@ type Options struct {
 	Texts          Texts          // sentences that participants see, by language; nil: the built-in ones
 
 	Ready func() error // why the server should get no work now; nil: always ready
-	Pages fs.FS        // index.html, shown at /; nil: the built-in page of links
+	Pages fs.FS        // index.html, the page of links at /; nil: none
 	Spec  fs.FS        // openapi.yaml and asyncapi.yaml; nil: not served
 
 	Clock  tandem.Clock // nil: time.Now
@@ -181,6 +181,9 @@ func (s *Server) Close() {
 	s.gone.close()
 	s.cancel()
 }
+
+// errNothing answers for what is not here.
+func errNothing() error { return tandem.Errorf(tandem.NotFound, "There is nothing here.") }
 
 // errStopping refuses work that comes while the server ends.
 func errStopping() error {

@@ -1,29 +1,20 @@
-package api
+package api_test
 
 import (
 	"testing"
-	"time"
 
 	tandem "github.com/seed4677ff1f/tandem"
+	"github.com/seed4677ff1f/tandem/internal/desktest"
 )
-
-func ann(t testing.TB) tandem.Address {
-	a, err := tandem.NewAddress("default", "support", "ann")
-	if err != nil {
-		t.Fatal(err)
-	}
-	return a
-}
 
 const annsThread = "workflow=support&participantId=ann"
 
-func TestEvents_showsWhatIsPushedAndResumesExactly(t *testing.T) {
-	s := openSite(t, siteOptions{})
-	agent, key := s.key("agent"), s.key("ann")
+func TestEvents_resumeExactlyAfterTheIDThatConnectedGave(t *testing.T) {
+	s := open(t, desktest.Options{})
+	agent, key := s.Key(tandem.Agent), s.key("ann")
 	l := s.listen(key, annsThread)
-	hello := l.until("")
-	if hello.retry == "" {
-		t.Error("the stream does not begin with retry")
+	if b, _ := l.next(); b.retry == "" || b.event != "" {
+		t.Errorf("the stream begins with %+v, want retry alone", b)
 	}
 	connected := l.until("connected")
 	s.push(agent, "ann", "one")
@@ -34,7 +25,6 @@ func TestEvents_showsWhatIsPushedAndResumesExactly(t *testing.T) {
 	s.push(agent, "ann", "two")
 	s.push(agent, "ann", "three")
 	again := s.listen(key, annsThread, "Last-Event-ID", connected.id)
-	again.until("")
 	if b := again.until("connected"); b.id != connected.id {
 		t.Errorf("resumed at %s, want %s", b.id, connected.id)
 	}
@@ -43,5 +33,4 @@ func TestEvents_showsWhatIsPushedAndResumesExactly(t *testing.T) {
 			t.Errorf("got %q, want %q", got, want)
 		}
 	}
-	_ = time.Now
 }

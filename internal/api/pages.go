@@ -1,7 +1,6 @@
 package api
 
 import (
-	"embed"
 	"errors"
 	"io/fs"
 	"net/http"
@@ -14,22 +13,16 @@ import (
 	"github.com/seed4677ff1f/tandem/internal/ws"
 )
 
-// builtin is the page of links that is shown when the server was given no other.
-//
-//go:embed index.html
-var builtin embed.FS
-
 // home is the page of links, and the chat socket for whoever asks for one: its
 // document puts it at /.
 func (s *Server) home(w http.ResponseWriter, r *http.Request, _ tandem.Principal) error {
 	if ws.Requested(r) {
 		return s.chat(w, r)
 	}
-	from := s.opt.Pages
-	if from == nil {
-		from = builtin
+	if s.opt.Pages == nil {
+		return errNothing()
 	}
-	page, err := fs.ReadFile(from, "index.html")
+	page, err := fs.ReadFile(s.opt.Pages, "index.html")
 	if err != nil {
 		return err
 	}
@@ -71,7 +64,7 @@ func (s *Server) readyz(w http.ResponseWriter, _ *http.Request, _ tandem.Princip
 // metrics shows the server's numbers to programs on this machine and to owners.
 func (s *Server) metrics(w http.ResponseWriter, r *http.Request, _ tandem.Principal) error {
 	if s.opt.OpsElsewhere {
-		return tandem.Errorf(tandem.NotFound, "There is nothing here.")
+		return errNothing()
 	}
 	if !s.local(r) {
 		p, err := s.principal(r, auth.Use{Purpose: auth.Request, Route: r.Pattern})
@@ -111,7 +104,7 @@ func (s *Server) asyncapi(w http.ResponseWriter, _ *http.Request, _ tandem.Princ
 
 func (s *Server) description(w http.ResponseWriter, name string) error {
 	if s.opt.Spec == nil {
-		return tandem.Errorf(tandem.NotFound, "There is nothing here.")
+		return errNothing()
 	}
 	text, err := fs.ReadFile(s.opt.Spec, name)
 	if err != nil {

@@ -1,180 +1,53 @@
-package api
+package api_test
 
 import (
 	"bufio"
 	"bytes"
-	"context"
 	"encoding/json"
 	"io"
-	"log/slog"
 	"net/http"
-	"net/http/httptest"
 	"net/url"
 	"strings"
-	"sync"
 	"testing"
-	"time"
 
 	"go.uber.org/goleak"
 
 	tandem "github.com/seed4677ff1f/tandem"
 	"github.com/seed4677ff1f/tandem/internal/auth"
-	"github.com/seed4677ff1f/tandem/internal/desk"
-	"github.com/seed4677ff1f/tandem/internal/hub"
-	"github.com/seed4677ff1f/tandem/internal/store"
-	"github.com/seed4677ff1f/tandem/internal/turn"
-	"github.com/seed4677ff1f/tandem/spec"
+	"github.com/seed4677ff1f/tandem/internal/desktest"
 	"github.com/seed4677ff1f/tandem/spec/check"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// site is a whole server with its store, on a real socket.
+// site is a whole server on a real socket, and what tests ask of it. Every answer
+// that it gets is held against the specification.
 type site struct {
-	t      testing.TB
-	store  *store.Store
-	hub    *hub.Hub
-	turns  *turn.Runner
-	desk   *desk.Desk
-	auth   *auth.Auth
-	api    *Server
-	http   *httptest.Server
-	client *http.Client
-	log    lockedBuffer
-	clock  *clock
-	limits tandem.Limits
+	*desktest.Tandem
+	t testing.TB
 }
 
-// clock is a clock that a test sets. Until it does, it tells the time.
-type clock struct {
-	mu    sync.Mutex // guards shift, at
-	at    time.Time
-	shift time.Duration
-}
-
-func (c *clock) now() time.Time {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if !c.at.IsZero() {
-		return c.at
-	}
-	return time.Now().Add(c.shift)
-}
-
-func (c *clock) stop(at time.Time) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.at = at
-}
-
-type lockedBuffer struct {
-	mu sync.Mutex // guards b
-	b  bytes.Buffer
-}
-
-func (l *lockedBuffer) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
-func (l *lockedBuffer) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
-}
-
-// siteOptions is what a test wants to be otherwise.
-type siteOptions struct {
-	agents []turn.Spec
-	limits func(*tandem.Limits)
-	api    func(*Options)
-	start  func(*httptest.Server) // instead of Start
-	lose   func() bool
-	at     time.Time // a clock that stands still
-}
-
-func openSite(t testing.TB, with siteOptions) *site {
+func open(t testing.TB, opt desktest.Options) *site {
 	t.Helper()
-	s := &site{t: t, clock: &clock{at: with.at}, limits: tandem.DefaultLimits()}
-	if with.limits != nil {
-		with.limits(&s.limits)
-	}
-	now := s.clock.now
-	log := slog.New(slog.NewTextHandler(&s.log, &slog.HandlerOptions{Level: slog.LevelDebug, ReplaceAttr: auth.RedactAttr}))
-	s.hub = hub.New(hub.Options{Codec: Codec(), Lose: with.lose})
-	var err error
-	if s.store, err = store.Open(context.Background(), store.Options{
-		Dir: t.TempDir(), Clock: now, Log: log, Committed: func(c []store.Committed) { s.desk.Committed(c) },
-	}); err != nil {
-		t.Fatal(err)
-	}
-	s.turns = turn.New(turn.Options{
-		Store: s.store, Hub: s.hub, Agents: with.agents, Limits: s.limits, Clock: now, Log: log,
-		Handoff: func(ctx context.Context, a tandem.Address, conversation string, req tandem.HandoffRequest) error {
-			return s.desk.AgentAsks(ctx, a, conversation, req)
-		},
-	})
-	s.desk = desk.New(desk.Options{Store: s.store, Hub: s.hub, Turns: s.turns, Limits: s.limits, Clock: now, Log: log})
-	if s.auth, err = auth.New(auth.Options{Store: s.store, Clock: now, Log: log}); err != nil {
-		t.Fatal(err)
-	}
-	opt := Options{Desk: s.desk, Auth: s.auth, Limits: s.limits, Spec: spec.Files, Clock: now, Log: log, Ready: s.store.Ready}
-	if with.api != nil {
-		with.api(&opt)
-	}
-	s.api = New(opt)
-	if err := s.turns.Start(context.Background()); err != nil {
-		t.Fatal(err)
-	}
-	s.http = httptest.NewUnstartedServer(s.api.Handler())
-	if with.start != nil {
-		with.start(s.http)
-	} else {
-		s.http.Start()
-	}
-	s.client = s.http.Client()
-	t.Cleanup(s.close)
-	return s
+	return &site{desktest.Start(t, opt), t}
 }
 
-func (s *site) close() {
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
-	defer cancel()
-	if err := s.api.Drain(ctx); err != nil {
-		s.t.Errorf("drain: %v", err)
-	}
-	s.client.CloseIdleConnections()
-	s.http.Close()
-	s.api.Close()
-	s.turns.Stop(ctx)
-	if err := s.store.Close(); err != nil {
-		s.t.Error(err)
-	}
-}
-
-// key makes an API key; who is "agent", "owner", "operator" or a participant's id.
-func (s *site) key(who string) string {
+// key makes an API key for a participant.
+func (s *site) key(participant string) string {
 	s.t.Helper()
-	r := auth.KeyRequest{Tenant: "default", Name: who, Role: tandem.Participant, Subject: who}
-	if role, err := tandem.ParseRole(who); err == nil {
-		r.Role, r.Subject = role, ""
+	return s.keyFor(auth.KeyRequest{Role: tandem.Participant, Subject: participant})
+}
+
+func (s *site) keyFor(r auth.KeyRequest) string {
+	s.t.Helper()
+	if r.Tenant == "" {
+		r.Tenant = "default"
 	}
-	secret, _, err := s.auth.CreateKey(context.Background(), r)
+	secret, _, err := s.Auth.CreateKey(s.t.Context(), r)
 	if err != nil {
 		s.t.Fatal(err)
 	}
 	return secret.Reveal()
-}
-
-// token makes a token of the server's own.
-func (s *site) token(r auth.MintRequest) string {
-	s.t.Helper()
-	t, err := s.auth.Mint(context.Background(), r)
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	return t.Token.Reveal()
 }
 
 func (s *site) request(method, path, key, body string) *http.Request {
@@ -183,7 +56,7 @@ func (s *site) request(method, path, key, body string) *http.Request {
 	if body != "" {
 		from = strings.NewReader(body)
 	}
-	r, err := http.NewRequest(method, s.http.URL+path, from)
+	r, err := http.NewRequest(method, s.URL+path, from)
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -193,10 +66,9 @@ func (s *site) request(method, path, key, body string) *http.Request {
 	return r
 }
 
-// do sends r and holds the answer against the specification.
 func (s *site) do(r *http.Request) (*http.Response, string) {
 	s.t.Helper()
-	res, err := s.client.Do(r)
+	res, err := s.Client.Do(r)
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -214,11 +86,11 @@ func (s *site) ask(method, path, key, body string) (*http.Response, string) {
 	return s.do(s.request(method, path, key, body))
 }
 
-// send posts a Chat as a participant on the workflow "support".
-func (s *site) send(key, participant, text string) {
+// send posts as a participant on the workflow "support".
+func (s *site) send(key, participant, messageType, text, body string) {
 	s.t.Helper()
-	q := url.Values{"workflow": {"support"}, "type": {"Chat"}, "participantId": {participant}, "text": {text}}
-	if res, body := s.ask("POST", "/api/user/rest/send?"+q.Encode(), key, ""); res.StatusCode != 200 {
+	q := url.Values{"workflow": {"support"}, "type": {messageType}, "participantId": {participant}, "text": {text}}
+	if res, body := s.ask("POST", "/api/user/rest/send?"+q.Encode(), key, body); res.StatusCode != 200 {
 		s.t.Fatalf("send: %d %s", res.StatusCode, body)
 	}
 }
@@ -232,10 +104,10 @@ func (s *site) push(key, participant, text string) {
 	}
 }
 
-// head is the seq of the thread's last event: it does not move if nothing is stored.
+// head is the number of the thread's last event: it stays if nothing is stored.
 func (s *site) head(a tandem.Address) int64 {
 	s.t.Helper()
-	t, err := s.store.Thread(context.Background(), a)
+	t, err := s.Store.Thread(s.t.Context(), a)
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -244,25 +116,24 @@ func (s *site) head(a tandem.Address) int64 {
 
 // listener is an open event stream.
 type listener struct {
-	s    *site
-	req  *http.Request
-	res  *http.Response
-	in   *bufio.Reader
-	all  bytes.Buffer
-	done bool
+	s   *site
+	req *http.Request
+	res *http.Response
+	in  *bufio.Reader
+	all bytes.Buffer
 }
 
 // block is one block of an event stream, as its fields.
 type block struct{ event, data, id, retry string }
 
-// listen opens a stream; the query is added to the path of the events.
+// listen opens a stream; header is names and values in turn.
 func (s *site) listen(key, query string, header ...string) *listener {
 	s.t.Helper()
 	r := s.request("GET", "/api/user/sse/events?"+query, key, "")
 	for i := 0; i < len(header); i += 2 {
 		r.Header.Set(header[i], header[i+1])
 	}
-	res, err := s.client.Do(r)
+	res, err := s.Client.Do(r)
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -271,19 +142,19 @@ func (s *site) listen(key, query string, header ...string) *listener {
 	return l
 }
 
+// close leaves the stream, and holds what was read of it against the specification.
 func (l *listener) close() {
-	if !l.done {
-		l.done = true
+	if l.res != nil {
 		l.res.Body.Close()
 		check.Response(l.s.t, l.req, l.res, l.all.Bytes())
+		l.res = nil
 	}
 }
 
 // next reads the next block; false at the end of the stream.
-func (l *listener) next() (block, bool) {
+func (l *listener) next() (b block, ok bool) {
 	l.s.t.Helper()
-	var b block
-	for lines := 0; ; lines++ {
+	for {
 		line, err := l.in.ReadString('\n')
 		l.all.WriteString(line)
 		if err != nil {
@@ -306,7 +177,8 @@ func (l *listener) next() (block, bool) {
 	}
 }
 
-// until reads up to the first block of this event, leaving out heartbeats.
+// until reads up to the first block of this event. Only heartbeats and the
+// stream's beginning may come before it.
 func (l *listener) until(event string) block {
 	l.s.t.Helper()
 	for {
@@ -317,7 +189,7 @@ func (l *listener) until(event string) block {
 		if b.event == event {
 			return b
 		}
-		if b.event != "" && b.event != "heartbeat" {
+		if b.event != "" && b.event != "heartbeat" && b.event != "connected" {
 			l.s.t.Fatalf("got %+v, want %q", b, event)
 		}
 	}
@@ -333,27 +205,4 @@ func (l *listener) text(event string) string {
 		l.s.t.Fatal(err)
 	}
 	return m.Text
-}
-
-// scripted is an agent that says these pieces, each when it is let.
-type scripted struct {
-	pieces []tandem.Piece
-	step   chan struct{} // nil: at once
-	fail   error
-}
-
-func (a *scripted) Reply(ctx context.Context, _ tandem.Question, emit func(tandem.Piece) error) error {
-	for _, p := range a.pieces {
-		if a.step != nil {
-			select {
-			case <-a.step:
-			case <-ctx.Done():
-				return context.Cause(ctx)
-			}
-		}
-		if err := emit(p); err != nil {
-			return err
-		}
-	}
-	return a.fail
 }
