@@ -22,18 +22,24 @@ type cut struct {
 // waits or is under way; Unavailable if the store cannot write, and then the
 // answer goes on.
 func (r *Runner) Cancel(_ context.Context, a tandem.Address, messageID string) error {
-	r.mu.Lock()
-	var t *turn
-	if l := r.lines[a]; l != nil && messageID != "" {
-		t = l.find(func(t *turn) bool {
-			return t.row.Answer == messageID || t.question != nil && t.question.ID == messageID
-		})
-	}
-	r.mu.Unlock()
+	t := r.turn(a, messageID)
 	if t == nil {
 		return errNoAnswer()
 	}
 	return r.freeze(t, tandem.FinishCancelled, nil)
+}
+
+// turn returns the thread's open turn with this question or answer, or nil.
+func (r *Runner) turn(a tandem.Address, messageID string) *turn {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	l := r.lines[a]
+	if l == nil || messageID == "" {
+		return nil
+	}
+	return l.find(func(t *turn) bool {
+		return t.row.Answer == messageID || t.question != nil && t.question.ID == messageID
+	})
 }
 
 func errNoAnswer() error { return tandem.Errorf(tandem.NotFound, "There is no such answer under way") }
