@@ -20,7 +20,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // office is a desk with all that it stands on, without a network.
 type office struct {
-	t     *testing.T
+	t     testing.TB
 	dir   string
 	desk  *desk.Desk
 	hub   *hub.Hub
@@ -37,7 +37,7 @@ type setup struct {
 	clock  tandem.Clock
 }
 
-func open(t *testing.T, with setup) *office {
+func open(t testing.TB, with setup) *office {
 	t.Helper()
 	if with.dir == "" {
 		with.dir = t.TempDir()
@@ -142,7 +142,7 @@ func (o *office) pushes(name, text string) desk.Posted {
 
 // reader follows and collects what it was shown as one text.
 type reader struct {
-	t    *testing.T
+	t    testing.TB
 	f    *desk.Follower
 	seen strings.Builder
 }
@@ -165,7 +165,7 @@ func chatOf(name string) desk.Follow {
 }
 
 func eventsOf(name string) desk.Follow {
-	return desk.Follow{Principal: participant(name), Address: addr(name), View: tandem.View{Face: tandem.FaceEvents}, Heartbeat: 50 * time.Millisecond}
+	return desk.Follow{Principal: participant(name), Address: addr(name), View: tandem.View{Face: tandem.FaceEvents}, Heartbeat: 250 * time.Millisecond}
 }
 
 // next waits for the next batch that is no heartbeat.

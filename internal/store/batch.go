@@ -17,8 +17,9 @@ import (
 type batch struct {
 	w    *writer
 	now  time.Time
-	rows map[tandem.Address]*row // as they will be; only of appends that were not refused
-	keys map[threadKey]*job      // keys used in this batch
+	rows map[tandem.Address]*row     // as they will be; only of appends that were not refused
+	keys map[threadKey]*job          // keys used in this batch
+	used map[threadKey]*tandem.Event // keys used before it
 
 	jobs    []*job           // that were decided and not refused
 	threads []tandem.Address // to be written, once each
@@ -44,7 +45,7 @@ type placed struct {
 }
 
 func newBatch(w *writer, now time.Time) *batch {
-	return &batch{w: w, now: now, rows: map[tandem.Address]*row{}, keys: map[threadKey]*job{}}
+	return &batch{w: w, now: now, rows: map[tandem.Address]*row{}, keys: map[threadKey]*job{}, used: map[threadKey]*tandem.Event{}}
 }
 
 func (b *batch) empty() bool { return len(b.threads) == 0 }
@@ -65,10 +66,8 @@ func (b *batch) decide(ctx context.Context, j *job) error {
 		}
 		rows[i] = r
 	}
-	if a.Key != "" {
-		if known, err := b.known(ctx, j, rows[0]); known || err != nil {
-			return err
-		}
+	if a.Key != "" && b.known(j, rows[0]) {
+		return nil
 	}
 	on := make([]State, len(rows))
 	for i, r := range rows {
@@ -91,40 +90,60 @@ func (b *batch) decide(ctx context.Context, j *job) error {
 	return nil
 }
 
+// lookUpKeys finds which keys of the jobs were used before, in one statement.
+func (b *batch) lookUpKeys(ctx context.Context, jobs []*job) error {
+	var pairs [][]any
+	address := map[int64]tandem.Address{}
+	for _, j := range jobs {
+		if j.append.Key == "" {
+			continue
+		}
+		r, err := b.load(ctx, j.append.Threads[0])
+		if refused := (*tandem.Error)(nil); errors.As(err, &refused) {
+			continue // decide will say so
+		}
+		if err != nil {
+			return err
+		}
+		if id := r.Thread.ID; id != 0 {
+			address[id] = j.append.Threads[0]
+			pairs = append(pairs, []any{id, j.append.Key})
+		}
+	}
+	return b.w.bulkQuery(ctx, b.w.keys, pairs, func(rows *sql.Rows) error {
+		var thread int64
+		e, err := scanEvent(withThread{rows, &thread})
+		if err == nil {
+			b.used[threadKey{address[thread], e.Key}] = &e
+		}
+		return err
+	})
+}
+
 // known answers an append whose key was used before, in the database or earlier
 // in this batch.
-func (b *batch) known(ctx context.Context, j *job, r *row) (bool, error) {
-	a := j.append
-	if first := b.keys[threadKey{a.Threads[0], a.Key}]; first != nil {
-		if first.append.KeySum != a.KeySum {
+func (b *batch) known(j *job, r *row) bool {
+	k := threadKey{j.append.Threads[0], j.append.Key}
+	if first := b.keys[k]; first != nil {
+		if first.append.KeySum != j.append.KeySum {
 			j.err = errMismatch()
-			return true, nil
+			return true
 		}
 		j.result = first.result
 		j.result.Repeat = true
 		j.result.Turn = nil
-		return true, nil
+		return true
 	}
-	if r.Thread.ID == 0 {
-		return false, nil
-	}
-	st, err := b.w.prepared(ctx, `select `+eventColumns+` from event where thread = ? and client_key = ?`)
-	if err != nil {
-		return false, err
-	}
-	e, err := scanEvent(st.QueryRowContext(ctx, r.Thread.ID, a.Key))
-	if errors.Is(err, sql.ErrNoRows) {
-		return false, nil
-	}
-	if err != nil {
-		return false, err
-	}
-	if e.KeySum != a.KeySum {
+	e := b.used[k]
+	switch {
+	case e == nil:
+		return false
+	case e.KeySum != j.append.KeySum:
 		j.err = errMismatch()
-		return true, nil
+	default:
+		j.result = Result{Repeat: true, Threads: []tandem.Thread{r.Thread}, Events: [][]tandem.Event{{*e}}, Active: []*tandem.Conversation{r.Active}}
 	}
-	j.result = Result{Repeat: true, Threads: []tandem.Thread{r.Thread}, Events: [][]tandem.Event{{e}}, Active: []*tandem.Conversation{r.Active}}
-	return true, nil
+	return true
 }
 
 // refusal names an error for the counter of refusals.

@@ -53,7 +53,7 @@ func (s *Store) Read(ctx context.Context, a tandem.Address, after tandem.Cursor,
 		}
 	}
 	if limit > 0 {
-		p.Events, err = readEvents(ctx, tx, `select `+eventColumns+` from event where thread = ? and seq > ? order by seq limit ?`,
+		p.Events, err = readEvents(ctx, tx, selectEvent+` where thread = ? and seq > ? order by seq limit ?`,
 			p.Thread.ID, p.From.Seq, limit)
 	}
 	return p, err
@@ -147,7 +147,7 @@ func (s *Store) Before(ctx context.Context, a tandem.Address, seq int64, limit i
 	if err != nil || t.ID == 0 {
 		return nil, err
 	}
-	return readEvents(ctx, s.readers, `select `+eventColumns+` from event where thread = ? and seq < ? order by seq desc limit ?`, t.ID, seq, limit)
+	return readEvents(ctx, s.readers, selectEvent+` where thread = ? and seq < ? order by seq desc limit ?`, t.ID, seq, limit)
 }
 
 // Find returns the event with this id on the thread; NotFound if there is none.
@@ -156,7 +156,7 @@ func (s *Store) Find(ctx context.Context, a tandem.Address, id string) (tandem.E
 	if err != nil {
 		return tandem.Event{}, err
 	}
-	e, err := scanEvent(s.readers.QueryRowContext(ctx, `select `+eventColumns+` from event where thread = ? and id = ?`, t.ID, id))
+	e, err := scanEvent(s.readers.QueryRowContext(ctx, selectEvent+` where thread = ? and id = ?`, t.ID, id))
 	if errors.Is(err, sql.ErrNoRows) {
 		return tandem.Event{}, tandem.Errorf(tandem.NotFound, "Message not found")
 	}
@@ -169,7 +169,7 @@ func (s *Store) Event(ctx context.Context, a tandem.Address, seq int64) (tandem.
 	if err != nil {
 		return tandem.Event{}, err
 	}
-	e, err := scanEvent(s.readers.QueryRowContext(ctx, `select `+eventColumns+` from event where thread = ? and seq = ?`, t.ID, seq))
+	e, err := scanEvent(s.readers.QueryRowContext(ctx, selectEvent+` where thread = ? and seq = ?`, t.ID, seq))
 	if errors.Is(err, sql.ErrNoRows) {
 		return tandem.Event{}, tandem.Errorf(tandem.NotFound, "Message not found")
 	}
@@ -182,7 +182,7 @@ func (s *Store) AnswerAt(ctx context.Context, t tandem.Thread, seq int64) (*tand
 	if t.ID == 0 {
 		return nil, nil
 	}
-	e, err := scanEvent(s.readers.QueryRowContext(ctx, `select `+eventColumns+` from event
+	e, err := scanEvent(s.readers.QueryRowContext(ctx, selectEvent+`
 		where thread = ? and seq <= ? and kind in ('answer-started', 'answer-ended') order by seq desc limit 1`, t.ID, seq))
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, nil

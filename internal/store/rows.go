@@ -32,8 +32,12 @@ func newThread(a tandem.Address) tandem.Thread {
 	return tandem.Thread{Address: a, HeadHash: root, TrimHash: root}
 }
 
-const eventColumns = `seq, kind, version, id, at, at_offset, audience, coalesce(client_key, ''), key_sum, body, hash,
-	principal, credential, node, coalesce(in_reply_to, ''), coalesce(traceparent, ''), coalesce(client_time, '')`
+// eventColumns are what scanEvent reads.
+const eventColumns = `e.seq, e.kind, e.version, e.id, e.at, e.at_offset, e.audience, coalesce(e.client_key, ''), e.key_sum, e.body, e.hash,
+	e.principal, e.credential, e.node, coalesce(e.in_reply_to, ''), coalesce(e.traceparent, ''), coalesce(e.client_time, '')`
+
+// selectEvent begins every query for events.
+const selectEvent = `select ` + eventColumns + ` from event e`
 
 func scanEvent(row scanner) (tandem.Event, error) {
 	var e tandem.Event
@@ -67,21 +71,45 @@ func scanConversation(row scanner) (*tandem.Conversation, error) {
 	return c, nil
 }
 
-// bulk is an insert of many rows, prepared for each power of two of them, so that
-// a batch of any size needs few statements and few are ever prepared.
+// bulk is a statement over a list of rows, prepared for each power of two of them,
+// so that a batch of any size needs few statements and few are ever prepared.
 type bulk struct {
-	insert, suffix string
-	columns        int
-	stmts          [maxBulk + 1]*sql.Stmt // by the power
+	before, after string // the text around the list
+	columns       int
+	stmts         [maxBulk + 1]*sql.Stmt // by the power
 }
 
 const maxBulk = 6 // 64 rows a statement
 
 func (w *writer) bulk(ctx context.Context, b *bulk, rows [][]any) error {
+	return w.inPowers(ctx, b, rows, func(st *sql.Stmt, args []any) error {
+		_, err := st.ExecContext(ctx, args...)
+		return err
+	})
+}
+
+// bulkQuery asks for many keys at once and calls each for every row found.
+func (w *writer) bulkQuery(ctx context.Context, b *bulk, keys [][]any, each func(*sql.Rows) error) error {
+	return w.inPowers(ctx, b, keys, func(st *sql.Stmt, args []any) error {
+		rows, err := st.QueryContext(ctx, args...)
+		if err != nil {
+			return err
+		}
+		defer rows.Close()
+		for rows.Next() {
+			if err := each(rows); err != nil {
+				return err
+			}
+		}
+		return rows.Err()
+	})
+}
+
+func (w *writer) inPowers(ctx context.Context, b *bulk, rows [][]any, do func(*sql.Stmt, []any) error) error {
 	for power := maxBulk; power >= 0; power-- {
 		for size := 1 << power; len(rows) >= size; rows = rows[size:] {
 			if b.stmts[power] == nil {
-				st, err := w.prepared(ctx, b.insert+valueLists(b.columns, size)+b.suffix)
+				st, err := w.prepared(ctx, b.before+valueLists(b.columns, size)+b.after)
 				if err != nil {
 					return err
 				}
@@ -91,7 +119,7 @@ func (w *writer) bulk(ctx context.Context, b *bulk, rows [][]any) error {
 			for _, r := range rows[:size] {
 				args = append(args, r...)
 			}
-			if _, err := b.stmts[power].ExecContext(ctx, args...); err != nil {
+			if err := do(b.stmts[power], args); err != nil {
 				return err
 			}
 		}
@@ -105,17 +133,34 @@ func valueLists(columns, n int) string {
 }
 
 func bulkThreads() *bulk {
-	return &bulk{columns: 16, insert: `insert into thread (id, tenant, workflow, participant, head, head_hash, head_at, trim, trim_hash,
+	return &bulk{columns: 16, before: `insert into thread (id, tenant, workflow, participant, head, head_hash, head_at, trim, trim_hash,
 		epoch, holder, conversation, reserved, answer, chat_mark, touched_at) values `,
-		suffix: ` on conflict (id) do update set head = excluded.head, head_hash = excluded.head_hash, head_at = excluded.head_at,
+		after: ` on conflict (id) do update set head = excluded.head, head_hash = excluded.head_hash, head_at = excluded.head_at,
 		epoch = excluded.epoch, holder = excluded.holder, conversation = excluded.conversation, reserved = excluded.reserved,
 		answer = excluded.answer, chat_mark = excluded.chat_mark, touched_at = excluded.touched_at`}
 }
 
 func bulkEvents() *bulk {
-	return &bulk{columns: 19, insert: `insert into event (thread, seq, kind, version, codec, id, at, at_offset, audience, client_key, key_sum,
+	return &bulk{columns: 19, before: `insert into event (thread, seq, kind, version, codec, id, at, at_offset, audience, client_key, key_sum,
 		body, hash, principal, credential, node, in_reply_to, traceparent, client_time) values `}
 }
+
+// bulkKeys finds events by the client's keys. The list comes first, so that each
+// of its rows is one look into the index.
+func bulkKeys() *bulk {
+	return &bulk{
+		columns: 2, before: `with wanted (thread, client_key) as (values `,
+		after: `) select e.thread, ` + eventColumns + ` from wanted w cross join event e on e.thread = w.thread and e.client_key = w.client_key`,
+	}
+}
+
+// withThread scans a thread's number before an event's columns.
+type withThread struct {
+	row    scanner
+	thread *int64
+}
+
+func (w withThread) Scan(dest ...any) error { return w.row.Scan(append([]any{w.thread}, dest...)...) }
 
 const insertThread = `insert into thread (tenant, workflow, participant, head, head_hash, head_at, trim, trim_hash,
 	epoch, holder, conversation, reserved, answer, chat_mark, touched_at) values `

@@ -43,10 +43,9 @@ type Store struct {
 	writerc *sql.DB   // the writer's one connection
 	conn    *sql.Conn // of writerc; used by the writer goroutine only
 
-	queue  chan *job
-	cancel context.CancelFunc // ends the batch context
-	ctx    context.Context    // under which batches run
-	done   chan struct{}      // closed when the writer has ended
+	queue chan *job
+	ctx   context.Context // under which batches run; never cancelled: Close waits for them
+	done  chan struct{}   // closed when the writer has ended
 
 	writer *writer
 	lock   *os.File      // held while open, if Options.Lock
@@ -84,9 +83,8 @@ func Open(ctx context.Context, opt Options) (*Store, error) {
 		return nil, fmt.Errorf("database file: %w", err)
 	}
 	s := &Store{opt: opt, clock: opt.Clock, queue: make(chan *job, 1024), done: make(chan struct{}), dead: make(chan struct{})}
-	s.ctx, s.cancel = context.WithCancel(context.Background())
+	s.ctx = context.WithoutCancel(ctx)
 	if err := s.open(ctx, file); err != nil {
-		s.cancel()
 		return nil, errors.Join(err, s.closeConns())
 	}
 	s.writer = newWriter(s)
@@ -136,6 +134,7 @@ func dsn(file string, readOnly bool) string {
 	q.Add("_pragma", "foreign_keys(1)")
 	q.Add("_pragma", "wal_autocheckpoint(4000)") // pages of 4 KiB: 16 MiB, see docs/performance.md
 	q.Add("_pragma", "cache_size(-16000)")
+	q.Add("_pragma", "temp_store(memory)") // where SQLite keeps what undoes a statement of many rows
 	if readOnly {
 		q.Add("_pragma", "query_only(1)")
 	}
@@ -153,7 +152,6 @@ func (s *Store) Close() error {
 	close(s.queue)
 	s.closing.Unlock()
 	<-s.done
-	s.cancel()
 	return s.closeConns()
 }
 

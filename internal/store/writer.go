@@ -20,6 +20,7 @@ type writer struct {
 	stmts   map[string]*sql.Stmt
 	threads *bulk
 	events  *bulk
+	keys    *bulk
 	heads   map[tandem.Address]*row // rows as they are in the database; copied before they change
 	tenants map[string]int64
 	version int64 // PRAGMA data_version when heads was last right
@@ -38,7 +39,7 @@ type row struct {
 const maxHeads = 16384
 
 func newWriter(s *Store) *writer {
-	return &writer{s: s, stmts: map[string]*sql.Stmt{}, threads: bulkThreads(), events: bulkEvents(), heads: map[tandem.Address]*row{}, tenants: map[string]int64{}}
+	return &writer{s: s, stmts: map[string]*sql.Stmt{}, threads: bulkThreads(), events: bulkEvents(), keys: bulkKeys(), heads: map[tandem.Address]*row{}, tenants: map[string]int64{}}
 }
 
 func (w *writer) run() {
@@ -158,6 +159,10 @@ func (w *writer) tryBatch(jobs []*job) (unknown bool, err error) {
 		return false, err
 	}
 	b := newBatch(w, w.s.clock().UTC().Truncate(time.Microsecond))
+	if err := b.lookUpKeys(ctx, jobs); err != nil {
+		w.rollback(ctx)
+		return false, err
+	}
 	for _, j := range jobs {
 		j.result, j.err, j.told = Result{}, nil, nil
 		if err := b.decide(ctx, j); err != nil {

@@ -32,10 +32,9 @@ create table thread (
     reserved     text    not null,  -- id that the next conversation will have, or ''
     answer       integer not null,  -- seq of the answer-started without an end, or 0
     chat_mark    integer not null,
-    touched_at   integer not null
+    touched_at   integer not null   -- who looks for changed threads brings the index: it costs every append
 );
 create unique index thread_address on thread (tenant, workflow, participant);
-create index thread_touched on thread (touched_at);
 create index thread_answer on thread (id) where answer <> 0;
 
 -- The log. Events are the messages: there is no second copy.
