@@ -69,7 +69,7 @@ func New(opt Options) *Hub {
 	for i := range h.shards {
 		h.shards[i].topics = map[tandem.Address]*topic{}
 	}
-	h.caps.open = map[Holder]int{}
+	h.caps.open, h.caps.tickets = map[Holder]int{}, map[string]*Watcher{}
 	return h
 }
 

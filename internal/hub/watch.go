@@ -16,6 +16,7 @@ type Watcher struct {
 	topic   *topic
 	holder  Holder
 	face    tandem.Face
+	ticket  string // id of the ticket it was opened with, if any
 	bell    chan struct{}
 	ended   atomic.Pointer[string]
 
@@ -41,10 +42,11 @@ func HolderOf(p tandem.Principal, a tandem.Address) Holder {
 	return h
 }
 
-// caps counts open streams.
+// caps counts open streams, and knows which one a ticket has open.
 type caps struct {
-	mu   sync.Mutex // guards open
-	open map[Holder]int
+	mu      sync.Mutex // guards open, tickets
+	open    map[Holder]int
+	tickets map[string]*Watcher // by the ticket's id
 }
 
 // Watch begins to watch a thread; events committed after it returns ring. max
@@ -54,11 +56,15 @@ type caps struct {
 // A stream opened with a ticket that already has one ends the older: after a
 // tunnel the old one still looks open.
 func (h *Hub) Watch(a tandem.Address, p tandem.Principal, face tandem.Face, max int) (*Watcher, error) {
-	if p.Kind == tandem.CredentialTicket && face != tandem.FaceChat {
-		h.EndStreams(func(q tandem.Principal) bool { return q.Kind == p.Kind && q.ID == p.ID }, EndReplaced)
-	}
 	w := &Watcher{hub: h, address: a, holder: HolderOf(p, a), face: face, bell: make(chan struct{}, 1), principal: p}
+	if p.Kind == tandem.CredentialTicket && face != tandem.FaceChat {
+		w.ticket = p.ID
+		if older := h.caps.replace(w); older != nil {
+			older.end(EndReplaced)
+		}
+	}
 	if !h.caps.enter(w.holder, max) {
+		h.caps.forget(w)
 		return nil, tandem.Errorf(tandem.TooMany, "too many open streams")
 	}
 	h.with(a, func(t *topic) {
@@ -82,6 +88,24 @@ func (c *caps) enter(k Holder, max int) bool {
 	return true
 }
 
+// replace makes w the stream of its ticket and returns the one that was.
+func (c *caps) replace(w *Watcher) *Watcher {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	older := c.tickets[w.ticket]
+	c.tickets[w.ticket] = w
+	return older
+}
+
+// forget takes w's ticket back, unless a newer stream has it.
+func (c *caps) forget(w *Watcher) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if w.ticket != "" && c.tickets[w.ticket] == w {
+		delete(c.tickets, w.ticket)
+	}
+}
+
 func (c *caps) leave(k Holder) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -100,6 +124,7 @@ func (w *Watcher) Close() {
 			t.tail = nil
 		}
 	})
+	w.hub.caps.forget(w)
 	if w.ended.Load() == nil || *w.ended.Load() != EndReplaced {
 		w.hub.caps.leave(w.holder)
 	}
