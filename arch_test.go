@@ -57,6 +57,9 @@ const (
 	maxPackage  = 2500 // without tests
 )
 
+// larger are packages with a decision record for their size.
+var larger = map[string]int{"internal/api": 6000} // docs/decisions/0008
+
 // vague are file names that say nothing of what is inside.
 var vague = []string{"util", "utils", "common", "helper", "helpers", "types", "manager", "models", "misc"}
 
@@ -158,8 +161,8 @@ func violations(t *testing.T, root fs.FS) []string {
 		found = append(found, checkFile(f)...)
 	}
 	for dir, lines := range size {
-		if lines > maxPackage {
-			found = append(found, fmt.Sprintf("%s has %d lines, want at most %d", dir, lines, maxPackage))
+		if most := max(maxPackage, larger[dir]); lines > most {
+			found = append(found, fmt.Sprintf("%s has %d lines, want at most %d", dir, lines, most))
 		}
 		if mayImport[dir] == nil {
 			found = append(found, dir+" has no row in the import table")
