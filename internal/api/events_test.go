@@ -2,6 +2,7 @@ package api_test
 
 import (
 	"bufio"
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -386,8 +387,12 @@ func TestEvents_areTheSameBytesOverEveryHTTP(t *testing.T) {
 		t.Helper()
 		s.push(s.Key(tandem.Agent), "ann", "héllo")
 		until(t, func() bool { return s.head(desktest.Address("ann")) == 1 })
-		go s.Stop()
+		drained := make(chan error)
+		go func() { drained <- s.API.Drain(context.Background()) }()
 		body, err := io.ReadAll(res.Body)
+		if err := <-drained; err != nil {
+			t.Error(err)
+		}
 		if err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
