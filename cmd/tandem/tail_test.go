@@ -85,7 +85,7 @@ type terminal struct {
 	lines *bufio.Scanner
 }
 
-func newTerminal(t *testing.T) (io.Writer, *terminal) {
+func newTerminal(t *testing.T) (io.WriteCloser, *terminal) {
 	r, w := io.Pipe()
 	t.Cleanup(func() { r.Close() })
 	return w, &terminal{t, bufio.NewScanner(r)}
@@ -113,6 +113,7 @@ func TestTail_showsEachMessageOnceOverARestart(t *testing.T) {
 	errOut, notes := newTerminal(t)
 	ended := make(chan error, 1)
 	go func() {
+		defer out.Close()
 		ended <- TailCmd{
 			Server: "http://" + h.addr, Token: key, Workflow: "support", Participant: "ann", Tenant: "default", All: true,
 		}.Run(&session{ctx: ctx, out: out, errOut: errOut})
