@@ -37,8 +37,22 @@ func TestJWT_eachAlgorithmByItsKey(t *testing.T) {
 	}
 }
 
+// A key serves its own algorithm and no other, before the library even looks.
+func TestChoose_onlyKeysOfTheAlgorithm(t *testing.T) {
+	all := []verifyKey{{id: "a", alg: algRS256}, {id: "a", alg: algES256}, {id: "", alg: algEdDSA}, {id: "b", alg: algHS256}}
+	for _, alg := range algs {
+		for _, kid := range []string{"", "a", "b"} {
+			for _, k := range choose(all, kid, alg) {
+				if k.alg != alg {
+					t.Errorf("for %s and kid %q: a key for %s", alg, kid, k.alg)
+				}
+			}
+		}
+	}
+}
+
 // Every signature by every other kind of key, and by a stranger's key of the
-// right kind. Fails if a key may serve another algorithm than its own.
+// right kind.
 func TestJWT_refusesEveryOtherKey(t *testing.T) {
 	stranger := newKeyring()
 	stranger.secret = []byte("fedcba9876543210fedcba9876543210")
@@ -124,6 +138,14 @@ func TestJWT_refusesWhatItCannotRead(t *testing.T) {
 			}
 		})
 	}
+	const base64url = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_"
+	for _, c := range base64url { // its last character has bits to spare: one spelling is good
+		if s := good[:len(good)-1] + string(c); s != good {
+			if _, err := r.judge(s); tandem.KindOf(err) != tandem.Unauthorized {
+				t.Fatalf("good with its last character spelled %c", c)
+			}
+		}
+	}
 	for i := range len(good) { // one changed character anywhere
 		if good[i] == '.' {
 			continue
@@ -184,12 +206,16 @@ func TestJWT_claimsMustBeWhatTheySay(t *testing.T) {
 		"exp a fraction":          {"exp": float64(noon.Unix()) + 0.5},
 		"name of no use":          {"name": "a\nb", "email": 7},
 		"null claims":             {"aud": json.RawMessage("null"), "nbf": json.RawMessage("null"), "session": json.RawMessage("null")},
+		"first sign-in is theirs": {"auth_time": 1},
 		"role is not read":        {"role": "owner", "tenant": "elsewhere"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := r.good(t, sign(t, algHS256, keys().secret, nil, body(change)))
 			if p.Role != tandem.Participant || p.Tenant != "default" || strings.Contains(p.Name+p.Email, "\n") {
 				t.Errorf("%+v", p)
+			}
+			if iat := change["iat"]; iat == nil && name != "no iat" && !p.Issued.Equal(noon) {
+				t.Errorf("issued at %v", p.Issued)
 			}
 			if name == "numbered subject" && p.Subject != "9007199254740993" {
 				t.Errorf("subject %s: a digit was lost", p.Subject)

@@ -232,6 +232,7 @@ func TestRotateSecret_keepsOrEndsWhatItSigned(t *testing.T) {
 	}
 	server.good(t, first)
 	server.clock.move(pollEvery) // by now the server knows
+	server.good(t, first)        // and has looked at the old one again
 	second := server.mint(t, MintRequest{TTL: 48 * time.Hour})
 	if got := kidOf(t, second); got != kid {
 		t.Errorf("signed by %s, want the new secret %s", got, kid)

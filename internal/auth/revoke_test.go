@@ -242,6 +242,23 @@ func TestPoll_followsADatabaseThatWentBack(t *testing.T) {
 	}
 }
 
+func TestSince_tellsOnlyWhatIsNew(t *testing.T) {
+	ctx := context.Background()
+	r := newRig(t)
+	for i, jti := range []string{"a", "b", "c"} {
+		if err := r.RevokeToken(ctx, "default", jti); err != nil {
+			t.Fatal(err)
+		}
+		found, seen := r.since(int64(i))
+		if _, is := found[revocationKey{"jti", "default", jti}]; len(found) != 1 || !is || seen != int64(i+1) {
+			t.Errorf("after %q: %v, revision %d", jti, found, seen)
+		}
+	}
+	if found, seen := r.since(3); found != nil || seen != 3 {
+		t.Errorf("nothing is new: %v, %d", found, seen)
+	}
+}
+
 func TestRun_survivesAStoreThatFails(t *testing.T) {
 	r := newRig(t)
 	if err := r.store.Close(); err != nil {
