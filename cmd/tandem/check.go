@@ -57,18 +57,19 @@ func (p *problems) check(ok bool, format string, args ...any) {
 func (c *Config) completeAddresses(p *problems) {
 	p.check(len(c.Listen) > 0, "listen: want at least one address")
 	port := ""
+	taken := func(addr, number string, list []string) bool { return number != "0" && slices.Contains(list, addr) }
 	for i, addr := range c.Listen {
 		_, number, err := parseListen(addr)
 		p.check(err == nil, "listen: %q: %v", addr, err)
-		p.check(!slices.Contains(c.Listen[:i], addr), "listen: %q is given twice", addr)
-		if port == "" {
+		p.check(!taken(addr, number, c.Listen[:i]), "listen: %q is given twice", addr)
+		if port == "" && number != "0" { // 0: any that is free, known once it is open
 			port = number
 		}
 	}
 	if c.OpsListen != "" {
-		_, _, err := parseListen(c.OpsListen)
+		_, number, err := parseListen(c.OpsListen)
 		p.check(err == nil, "ops_listen: %q: %v", c.OpsListen, err)
-		p.check(!slices.Contains(c.Listen, c.OpsListen), "ops_listen: %q serves the public already", c.OpsListen)
+		p.check(!taken(c.OpsListen, number, c.Listen), "ops_listen: %q serves the public already", c.OpsListen)
 	}
 	scheme := "http"
 	if c.TLSCert != "" {
