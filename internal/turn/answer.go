@@ -2,6 +2,7 @@ package turn
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	tandem "github.com/seed4677ff1f/tandem"
@@ -101,18 +102,27 @@ func (r *Runner) enter(t *turn, a *agent) error {
 }
 
 // ask marks the turn as asked and makes the question. With an error there is
-// nothing more to do.
+// nothing more to do. The history is read while the mark is committed: the first
+// token waits for both.
 func (r *Runner) ask(ctx context.Context, t *turn, a *agent) (tandem.Question, error) {
+	var history []tandem.Turn
+	var unread error
+	read := make(chan struct{})
+	r.work.Go(func() {
+		defer close(read)
+		history, unread = r.history(ctx, t, a.History)
+	})
 	var on store.Result
 	err := r.keep(r.open, t, t.asking(a.Silent), func(res store.Result) { on = res })
+	<-read
 	if err == errHeld {
 		r.drop(t, "interrupted")
 	}
 	if err != nil {
 		return tandem.Question{}, err
 	}
-	q, err := r.compose(ctx, t, a, on)
-	if err != nil {
+	q, err := t.compose(a, on, history)
+	if err = errors.Join(unread, err); err != nil {
 		r.log.Error("the question cannot be put together", "agent", a.Name, "err", err)
 		r.fail(t, codeUnavailable)
 	}

@@ -51,7 +51,9 @@ func TestAnswer_isStartedTellsItsTokensAndEndsOnce(t *testing.T) {
 	if text, _ := b.store.Checkpoint(t.Context(), a, 2); text != "" {
 		t.Errorf("checkpoints are left: %q", text)
 	}
-	if b.shown[q.answer] != "Hello" {
-		t.Errorf("shown %q", b.shown[q.answer])
-	}
+	b.until("its readers were shown all of it", func() bool {
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		return b.shown[q.answer] == "Hello"
+	})
 }

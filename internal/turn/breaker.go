@@ -38,9 +38,9 @@ func (b breaker) closed() bool { return b.state() != gobreaker.StateOpen }
 
 // A trial is one call that the breaker let through.
 type trial struct {
-	breaker breaker
-	report  func(error)
-	told    bool
+	report func(error)
+	probe  bool // it decides whether others are let through
+	told   bool
 }
 
 // allow lets a call through, or returns errOpen.
@@ -49,15 +49,14 @@ func (b breaker) allow() (*trial, error) {
 	if err != nil {
 		return nil, errOpen
 	}
-	return &trial{b, report, false}, nil
+	return &trial{report: report, probe: b.state() == gobreaker.StateHalfOpen}, nil
 }
 
 // answers tells that a piece came. While the breaker tries the agent out, that is
 // enough: the other questions need not wait for the answer's end.
 func (t *trial) answers() {
-	if !t.told && t.breaker.state() == gobreaker.StateHalfOpen {
-		t.told = true
-		t.report(nil)
+	if t.probe {
+		t.ended(nil)
 	}
 }
 

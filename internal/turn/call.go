@@ -42,14 +42,14 @@ func (c *call) through(ctx context.Context, q tandem.Question) error {
 	wait := retryAfter
 	for q.Attempt = 1; ; q.Attempt++ {
 		err := c.attempt(ctx, q)
-		if err == nil || c.spoke || !c.again(err, q.Attempt) || ctx.Err() != nil {
+		if err == nil || c.spoke || ctx.Err() != nil || !c.again(err, q.Attempt) {
 			return err
 		}
 		c.r.log.Info("asking the agent again", "agent", c.agent.Name, "attempt", q.Attempt+1, "err", err)
 		if !pause(ctx, max(jitter(wait), min(hint(err), retryAtMost))) {
 			return context.Cause(ctx)
 		}
-		if c.r.open.Err() != nil { // no new calls while stopping
+		if !c.again(err, q.Attempt) {
 			return err
 		}
 		c.agent.metric.Retries.Inc()
@@ -57,9 +57,10 @@ func (c *call) through(ctx context.Context, q tandem.Question) error {
 	}
 }
 
-// again reports whether the same question may be asked once more.
+// again reports whether the same question may be asked once more. While the
+// Runner stops, there are no new calls.
 func (c *call) again(err error, attempts int) bool {
-	return attempts <= c.agent.Retries && theirs(err) && tandem.KindOf(err).Retryable()
+	return attempts <= c.agent.Retries && theirs(err) && tandem.KindOf(err).Retryable() && c.r.open.Err() == nil
 }
 
 // attempt calls the agent once. Meanwhile it writes checkpoints, so that no token

@@ -69,10 +69,10 @@ func (b *bench) begins(a tandem.Address) bool {
 // at each end), no token follows, each turn ends once. Two cuts of three are
 // refused by their transaction: then the answer goes on as if nothing had been.
 //
-// Seen to fail by publishing outside of the lock, by not looking at frozen, by
-// not waiting for an append half done, and by not waking on thaw.
+// Seen to fail by letting go of the lock between looking at frozen and publishing,
+// by not looking at frozen, and by not waiting for an append half done.
 func TestFreeze_cutsAtTheExactByte(t *testing.T) {
-	const posters, rounds = 8, 125
+	const posters, rounds = 8, 80
 	l := &ledger{accepted: map[string]int{}, began: map[string]chan struct{}{}}
 	b := with(t, replies(l.endless), func(s *Spec) { s.Concurrency, s.History = posters, 0 })
 	refuse := errors.New("refused")
@@ -124,13 +124,17 @@ func TestFreeze_cutsAtTheExactByte(t *testing.T) {
 
 // stand is an agent that stops after each token until it is let go on.
 type stand struct {
-	said chan string   // one for each token that was taken
-	next chan struct{} // lets it say one more
+	asked chan string   // one for each question
+	said  chan string   // one for each token that was taken
+	next  chan struct{} // lets it say one more
 }
 
-func newStand() *stand { return &stand{make(chan string, 100), make(chan struct{})} }
+func newStand() *stand {
+	return &stand{make(chan string, 100), make(chan string, 100), make(chan struct{})}
+}
 
 func (s *stand) Reply(ctx context.Context, q tandem.Question, emit func(tandem.Piece) error) error {
+	s.asked <- q.Message
 	for i := 1; ; i++ {
 		select {
 		case _, more := <-s.next:
@@ -211,6 +215,9 @@ func TestFreeze_withATakeoverSilencesTheAgent(t *testing.T) {
 		t.Errorf("a late token: %v", err)
 	}
 	b.wants(a, "user:a | user:b | start | interrupted:a1  | operator:Good day.")
+	if n := len(s.asked); n != 1 {
+		t.Errorf("the agent was asked %d questions", n)
+	}
 }
 
 // takeOver makes w a takeover by an operator, with a first word.
@@ -254,9 +261,8 @@ func TestFence_stopsAnAgentThatMaySpeakNoMore(t *testing.T) {
 	}
 }
 
-// The same in the moment before each write: the fence is looked at where the
-// write is decided, not where it is asked for.
-func TestFence_isCheckedInTheAppendingTransaction(t *testing.T) {
+// An agent that goes on all the same is not heard, whatever it says next.
+func TestFence_holdsAgainstAnAgentThatGoesOn(t *testing.T) {
 	type fence struct {
 		name  string
 		at    int // pieces before control changes
@@ -266,6 +272,8 @@ func TestFence_isCheckedInTheAppendingTransaction(t *testing.T) {
 	cases := []fence{
 		{"before the first token", 0, []tandem.Piece{{Text: "a"}}, ""},
 		{"before data", 1, []tandem.Piece{{Text: "a"}, {Data: []byte(`1`)}}, " | start | interrupted:a"},
+		{"before a token", 1, []tandem.Piece{{Text: "a"}, {Text: "b"}}, " | start | interrupted:a"},
+		{"before it is put off", 0, []tandem.Piece{{Later: true}}, ""},
 		{"before the end", 1, []tandem.Piece{{Text: "a"}}, " | start | interrupted:a"},
 	}
 	var b *bench
@@ -275,13 +283,57 @@ func TestFence_isCheckedInTheAppendingTransaction(t *testing.T) {
 			if n == c.at {
 				b.write(who(q.Message), func(_ store.State, w *store.Write) { w.Thread.Control.Epoch++ })
 			}
-			_ = emit(p) // heedless, so that each write is tried
+			_ = emit(p)
 		}
 		return nil
 	}))
 	for _, c := range cases {
 		b.ask(who(c.name), c.name)
 		b.wants(who(c.name), "user:"+c.name+c.want)
+	}
+}
+
+// Every write for the agent looks at control in the transaction that appends it,
+// however lately that changed; what only takes its words away does not. Seen to
+// fail by leaving the fence out of each decision, and each condition out of it.
+func TestFence_isInEachDecision(t *testing.T) {
+	a := who("ann")
+	row := store.Turn{Address: a, Question: 1, Conversation: "c"}
+	turn := newTurn(t.Context(), row, nil, 3)
+	defer turn.cancel(nil)
+	fenced := map[string]decision{
+		"asking": turn.asking(false), "starting": turn.starting(tandem.Event{}, "x"), "noting": turn.noting(tandem.Event{}),
+		"growing": turn.growing(2, 1, "x"), "closing": turn.closing(2, tandem.Event{}, true), "failing": turn.failing(tandem.Event{}),
+		"putting off": turn.puttingOff,
+	}
+	free := map[string]decision{
+		"closing": turn.closing(2, tandem.Event{}, false), "cutting": turn.cutting(cut{2, "x", ""}, tandem.Event{}, nil), "dropping": turn.dropping,
+	}
+	for name, c := range map[string]struct {
+		control tandem.Control
+		active  *tandem.Conversation
+		held    bool
+	}{
+		"as it was":          {tandem.Control{Epoch: 3, Conversation: "c"}, &tandem.Conversation{ID: "c", Mode: tandem.ModeAgent}, false},
+		"a person asked for": {tandem.Control{Epoch: 3, Conversation: "c"}, &tandem.Conversation{ID: "c", Mode: tandem.ModeWaiting}, false},
+		"not yet open":       {tandem.Control{Epoch: 3, Reserved: "c"}, nil, false},
+		"a newer epoch":      {tandem.Control{Epoch: 4, Conversation: "c"}, nil, true},
+		"a holder":           {tandem.Control{Epoch: 3, Conversation: "c", Holder: "maya"}, nil, true},
+		"held by mode":       {tandem.Control{Epoch: 3, Conversation: "c"}, &tandem.Conversation{ID: "c", Mode: tandem.ModeOperator}, true},
+		"ended":              {tandem.Control{Epoch: 3}, nil, true},
+		"another":            {tandem.Control{Epoch: 3, Conversation: "d"}, &tandem.Conversation{ID: "d"}, true},
+	} {
+		on := store.State{Thread: tandem.Thread{Address: a, Answer: 2, Control: c.control}, Active: c.active}
+		for what, d := range fenced {
+			if _, err := d(time.Now(), on); (err == errHeld) != c.held {
+				t.Errorf("%s, %s: %v", name, what, err)
+			}
+		}
+		for what, d := range free {
+			if w, err := d(time.Now(), on); err != nil || w.EndTurn != 1 {
+				t.Errorf("%s, %s: %v", name, what, err)
+			}
+		}
 	}
 }
 

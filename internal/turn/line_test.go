@@ -188,7 +188,7 @@ func TestSilent_agentsDoNotAnswerWhileAPersonIsAskedFor(t *testing.T) {
 // Stop lets answers end, begins nothing, and leaves what waits in the store.
 func TestStop_drains(t *testing.T) {
 	s := newStand()
-	dir := t.TempDir()
+	dir := folder(t)
 	b := open(t, dir, Options{Agents: []Spec{spec(s)}})
 	a := who("ann")
 	b.ask(a, "a")
@@ -224,7 +224,7 @@ func TestStop_drains(t *testing.T) {
 // a token has failed. Seen to fail by not cancelling.
 func TestStop_interruptsWhatTakesTooLong(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		dir := t.TempDir()
+		dir := folder(t)
 		b := open(t, dir, Options{Agents: []Spec{spec(replies(func(ctx context.Context, q tandem.Question, emit func(tandem.Piece) error) error {
 			if q.Message == "mute" {
 				return stalls()(ctx, q, emit)

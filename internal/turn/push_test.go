@@ -184,12 +184,31 @@ func TestPush_agentsAreNotCalledAndNotWaitedFor(t *testing.T) {
 	})
 }
 
+// A turn that somebody else has ended writes nothing more, not even an end.
+func TestTurn_thatHasEndedIsNotEndedAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := with(t, replies(putsOff))
+		a := who("ann")
+		q := b.ask(a, "q")
+		synctest.Wait()
+		turn := b.run.turn(a, q.id)
+		if !b.push(a, "req-"+q.id, "here") {
+			t.Error("the push does not answer")
+		}
+		b.run.fail(turn, codeTimeout)
+		if err := b.run.save(turn, turn.dropping, nil); err != errOver {
+			t.Errorf("written: %v", err)
+		}
+		b.wants(a, "user:q | assistant:here")
+	})
+}
+
 // Over a restart, what waits for a push goes on waiting, for what is left of its
 // time.
 func TestLater_goesOnWaitingAfterARestart(t *testing.T) {
 	for _, push := range []bool{false, true} {
 		synctest.Test(t, func(t *testing.T) {
-			dir := t.TempDir()
+			dir := folder(t)
 			change := func(s *Spec) { s.Push, s.Total = push, 10*time.Minute }
 			b := open(t, dir, Options{Agents: []Spec{spec(replies(putsOff), change)}})
 			one, two := b.ask(who("ann"), "q"), b.ask(who("bob"), "q")

@@ -12,19 +12,19 @@ import (
 	"github.com/seed4677ff1f/tandem/internal/store"
 )
 
-// compose makes what the agent is asked, given the append that marked the turn.
-func (r *Runner) compose(ctx context.Context, t *turn, a *agent, on store.Result) (tandem.Question, error) {
+// compose makes what the agent is asked, given the append that marked the turn
+// and what was said before.
+func (t *turn) compose(a *agent, on store.Result, history []tandem.Turn) (tandem.Question, error) {
 	m, thread, active := t.message, on.Threads[0], on.Active[0]
 	q := tandem.Question{
 		Tenant: t.row.Address.Tenant, Workflow: t.row.Workflow, Conversation: t.row.Conversation,
 		MessageID: t.question.ID, Participant: t.row.Address.Participant, RequestID: t.row.RequestID,
 		Scope: t.row.Scope, Hint: m.Hint, Type: m.Type, Message: m.Text, Data: m.Data, Medium: m.Medium,
 		Urgency: tandem.UrgencyNormal, Mode: tandem.ModeAgent, Epoch: thread.Control.Epoch, Locale: t.row.Locale,
-		User: map[string]any{}, History: []tandem.Turn{},
+		User: map[string]any{}, History: history,
 	}
-	first := int64(0)
 	if active != nil {
-		q.Urgency, q.Mode, first = active.Urgency, active.Mode, active.FirstSeq
+		q.Urgency, q.Mode = active.Urgency, active.Mode
 		if q.Medium == "" {
 			q.Medium = active.Medium
 		}
@@ -37,34 +37,31 @@ func (r *Runner) compose(ctx context.Context, t *turn, a *agent, on store.Result
 	if a.UserClaims != nil {
 		maps.DeleteFunc(q.User, func(claim string, _ any) bool { return !slices.Contains(a.UserClaims, claim) })
 	}
-	var err error
-	q.History, err = r.history(ctx, t, a.History, first)
-	return q, err
+	return q, nil
 }
 
-// historyPages is how far back history is looked for: a thread may be full of
-// other things.
-const historyPages = 16
+// historyPages is how many pages of the log are searched for history: it may be
+// full of other things.
+const historyPages = 8
 
 // history returns what was said before in the same conversation and scope, at
 // most limit messages, oldest first. The log is read to its end and not only to the
 // question: while it waited for its turn the one before it was answered. What
 // the participant said after it is a question of its own.
-func (r *Runner) history(ctx context.Context, t *turn, limit int, first int64) ([]tandem.Turn, error) {
-	size := min(2*limit+1, 256)
+func (r *Runner) history(ctx context.Context, t *turn, limit int) ([]tandem.Turn, error) {
 	said := []tandem.Turn{}
+	page := min(limit+limit/2+4, 256) // an answer is two events
 	before := int64(math.MaxInt64)
-	for page := 0; page < historyPages && len(said) < limit && before > first; page++ {
-		events, err := r.store.Before(ctx, t.row.Address, before, size)
+	for n := 0; n < historyPages && len(said) < limit; n++ {
+		events, err := r.store.Before(ctx, t.row.Address, before, page)
 		if err != nil {
 			return nil, fmt.Errorf("read history: %w", err)
 		}
-		for i := range events {
-			if one, ok := t.remembers(&events[i]); ok && len(said) < limit && events[i].Seq >= first {
-				said = append(said, one)
-			}
+		done := false
+		for i := 0; i < len(events) && len(said) < limit && !done; i++ {
+			done = t.remember(&events[i], &said)
 		}
-		if len(events) < size {
+		if done || len(events) < page {
 			break
 		}
 		before = events[len(events)-1].Seq
@@ -73,19 +70,23 @@ func (r *Runner) history(ctx context.Context, t *turn, limit int, first int64) (
 	return said, nil
 }
 
-// remembers returns e as a part of the question's history, if it is one.
-func (t *turn) remembers(e *tandem.Event) (tandem.Turn, bool) {
+// remember adds e to what was said, if the agent is to know of it. done: nothing
+// before e is of this conversation.
+func (t *turn) remember(e *tandem.Event, said *[]tandem.Turn) (done bool) {
 	spoken := e.Kind == tandem.KindMessage || e.Kind == tandem.KindAnswerEnded
 	if !spoken || e.Seq == t.row.Question || !e.Audience.VisibleTo(tandem.Agents) {
-		return tandem.Turn{}, false
+		return false
 	}
 	m, err := e.Message()
+	theirs := m.Role == tandem.RoleUser
 	switch {
-	case err != nil, m.Text == "", m.Type != tandem.Chat && m.Type != tandem.File:
-	case m.Conversation != t.row.Conversation, m.Scope != t.row.Scope:
-	case e.Seq > t.row.Question && m.Role == tandem.RoleUser:
+	case err != nil:
+	case m.Conversation != t.row.Conversation:
+		return theirs && m.Conversation != "" && e.Seq < t.row.Question
+	case m.Text == "", m.Type != tandem.Chat && m.Type != tandem.File, m.Scope != t.row.Scope:
+	case theirs && e.Seq > t.row.Question:
 	default:
-		return tandem.Turn{Role: m.Role, Content: m.Text, Name: m.Name}, true
+		*said = append(*said, tandem.Turn{Role: m.Role, Content: m.Text, Name: m.Name})
 	}
-	return tandem.Turn{}, false
+	return false
 }

@@ -110,6 +110,31 @@ func TestHistory_hasTheAnswersThatWereWaitedFor(t *testing.T) {
 	}
 }
 
+// A new conversation on an old thread has no history, and does not search the old
+// one for it. Seen to fail by not stopping at it.
+func TestHistory_beginsWithTheConversation(t *testing.T) {
+	heard := make(chan tandem.Question, 1)
+	b := with(t, hears(heard))
+	a := who("ann")
+	for range 2 {
+		b.ask(a, "q")
+		if h := (<-heard).History; len(h) != 0 {
+			t.Errorf("history of a new conversation: %v", h)
+		}
+		b.settled(a)
+		b.write(a, func(on storeState, w *storeWrite) {
+			c := *on.Active
+			c.Status, w.Thread.Control.Conversation, w.Conversation = tandem.StatusEnded, "", &c
+		})
+	}
+	log := b.log(a)
+	m, said := log[0], []tandem.Turn{}
+	fresh := newTurn(b.run.life, storeTurn{Address: a, Conversation: "conv-new", Question: 99}, nil, 0)
+	if !fresh.remember(&m, &said) || len(said) != 0 {
+		t.Error("the search goes on past the beginning of the conversation")
+	}
+}
+
 // At most so many, the newest of them, however much else is on the thread; 0 is
 // none.
 func TestHistory_isBounded(t *testing.T) {

@@ -62,7 +62,7 @@ func TestStart_joinsTheCheckpoints(t *testing.T) {
 // A question of which nobody knows any more is dropped; one whose agent is gone
 // has failed.
 func TestStart_withoutTheQuestionOrItsAgent(t *testing.T) {
-	dir := t.TempDir()
+	dir := folder(t)
 	b := open(t, dir, Options{Agents: []Spec{spec(says("x"))}})
 	b.run.Stop(t.Context())
 	a, gone := who("ann"), who("bob")

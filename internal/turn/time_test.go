@@ -137,6 +137,22 @@ func TestRetries_leaveTheAgentAloneForAsLongAsItAsks(t *testing.T) {
 	})
 }
 
+// No new call is made once the Runner stops, also not a second try.
+func TestRetries_stopWithTheRunner(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var calls atomic.Int32
+		b := with(t, flaky(&calls, 100, tandem.Errorf(tandem.Unavailable, "down")), func(s *Spec) { s.Retries = 100 })
+		a := who("ann")
+		b.ask(a, "q")
+		synctest.Wait() // it pauses before the second call
+		b.run.Stop(t.Context())
+		if n := calls.Load(); n != 1 {
+			t.Errorf("%d calls", n)
+		}
+		b.wants(a, "user:q | failed:unavailable")
+	})
+}
+
 // Seen to fail by counting cuts as failures, by opening one failure later, and by
 // reporting a trial's success only at the answer's end.
 func TestBreaker_sparesAnAgentThatFails(t *testing.T) {
