@@ -58,12 +58,13 @@ type Chat struct {
 
 	order sync.Mutex // held while messages are written, so that they go in the order of Send
 
-	mu      sync.Mutex // guards conn, token, unacked, pings, over; never held while something is written
+	mu      sync.Mutex // guards conn, token, unacked, acked, pings, over; never held while something is written
 	conn    *ws.Conn   // nil while there is none
 	token   string
 	unacked []*outgoing
-	pings   []chan error // each gets the next pong, nil
-	over    error        // why the chat has ended
+	acked   map[string]string // by clientMessageId, the cursor: those that a new connection may show
+	pings   []chan error      // each gets the next pong, nil
+	over    error             // why the chat has ended
 }
 
 // ErrClosed is how a chat ends that was closed by its owner.
@@ -73,7 +74,7 @@ var ErrClosed = errors.New("the chat is closed")
 // is made before it returns, or is the error; ctx is for the whole chat: when it
 // is done, the chat is closed.
 func (c *Client) Chat(ctx context.Context, o ChatOptions) (*Chat, error) {
-	ch := &Chat{client: c, o: o, events: newQueue(), done: make(chan struct{}), cursor: o.After, token: c.token}
+	ch := &Chat{client: c, o: o, events: newQueue(), done: make(chan struct{}), cursor: o.After, token: c.token, acked: map[string]string{}}
 	var since time.Time
 	for {
 		conn, err := ch.dial(ctx)
@@ -143,8 +144,8 @@ func (ch *Chat) dial(ctx context.Context) (*ws.Conn, error) {
 	switch {
 	case err == nil:
 		return conn, nil
-	case errors.As(err, &refused) && refused.Status == http.StatusSwitchingProtocols:
-		return nil, tandem.Errorf(tandem.Invalid, "no WebSocket: %w", err)
+	case errors.As(err, &refused) && refused.Status < http.StatusBadRequest:
+		return nil, tandem.Errorf(tandem.NotFound, "there is no chat at this address: %w", err)
 	case errors.As(err, &refused):
 		return nil, &tandem.Error{
 			Kind: kindOf(refused.Status), Message: sentence([]byte(refused.Message), refused.Status),
@@ -200,15 +201,15 @@ func (ch *Chat) end(err error) {
 func (ch *Chat) serve(ctx context.Context, conn *ws.Conn) error {
 	closing := context.AfterFunc(ctx, func() { conn.Close(ws.Normal, "") })
 	defer closing()
-	var ping *time.Timer
-	ping = time.AfterFunc(chatPing, func() {
-		if conn.Ping(nil) == nil {
-			ping.Reset(chatPing)
-		}
-	})
-	defer ping.Stop()
-	ch.connected(conn)
-	defer ch.disconnected()
+	stop := make(chan struct{})
+	var attending sync.WaitGroup
+	attending.Go(func() { ch.attend(conn, stop) })
+	defer func() {
+		conn.Abort()
+		close(stop)
+		attending.Wait()
+		ch.disconnected()
+	}()
 	for {
 		frame, err := conn.Read()
 		if err != nil {
@@ -216,8 +217,24 @@ func (ch *Chat) serve(ctx context.Context, conn *ws.Conn) error {
 		}
 		if err := ch.take(ctx, frame); err != nil {
 			conn.Close(ws.Normal, "")
-			conn.Abort()
 			return err
+		}
+	}
+}
+
+// attend writes what a connection needs beside its reading: first what was not
+// acknowledged, and then pings. A server that has much to say first need not
+// listen at once.
+func (ch *Chat) attend(conn *ws.Conn, stop chan struct{}) {
+	ch.connected(conn)
+	pings := time.NewTicker(chatPing)
+	defer pings.Stop()
+	for {
+		select {
+		case <-pings.C:
+			_ = conn.Ping(nil) // if it cannot be written, reading will tell
+		case <-stop:
+			return
 		}
 	}
 }
@@ -270,9 +287,12 @@ func (ch *Chat) take(ctx context.Context, frame []byte) error {
 		if e.Cursor != "" {
 			ch.cursor = e.Cursor
 		}
-		if e.Type == End {
+		switch {
+		case e.Type == End:
 			e.Cursor = ch.cursor
 			events = ch.answers.take(e, at)
+		case e.Type == Said && ch.mine(e):
+			events = nil
 		}
 	}
 	for _, e := range events {

@@ -73,6 +73,7 @@ type Event struct {
 	Role         tandem.Role
 	Speaker      string // a display name
 	Finish       tandem.Finish
+	InReplyTo    string // of a Start: id of the question
 	Again        bool
 	State        *Conversation
 	Conversation string // its id
@@ -113,6 +114,7 @@ type wire struct {
 	Conversation string             `json:"conversationId"`
 	Timestamp    time.Time          `json:"timestamp"`
 	RetryAfter   int                `json:"retryAfter"` // seconds
+	InReplyTo    string             `json:"inReplyTo"`
 	Reason       string             `json:"reason"`
 	From         int64              `json:"from"`
 	To           int64              `json:"to"`
@@ -178,7 +180,7 @@ func known(t string) bool {
 }
 
 func (e *Event) fill(w wire) {
-	e.MessageID, e.Role, e.Speaker, e.Finish = w.MessageID, w.Role, w.Name, w.Finish
+	e.MessageID, e.InReplyTo, e.Role, e.Speaker, e.Finish = w.MessageID, w.InReplyTo, w.Role, w.Name, w.Finish
 	e.Conversation, e.Code, e.Reason, e.From, e.To, e.Subscribers = w.Conversation, w.Code, w.Reason, w.From, w.To, w.Subscribers
 	switch e.Type {
 	case Token:

@@ -3,6 +3,7 @@ package client
 import (
 	"context"
 	"encoding/json"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -145,7 +146,10 @@ func (ch *Chat) settle(e Event, w wire) bool {
 	defer ch.mu.Unlock()
 	switch e.Name {
 	case "ack":
-		ch.answer(w.ClientID, reply{ack: Ack{w.MessageID, w.Cursor}})
+		if ch.answer(w.ClientID, reply{ack: Ack{w.MessageID, w.Cursor}}) {
+			maps.DeleteFunc(ch.acked, func(_, cursor string) bool { return seen(cursor, ch.cursor) })
+			ch.acked[w.ClientID] = w.Cursor
+		}
 		return true
 	case "pong":
 		ch.pong(nil)
@@ -155,6 +159,16 @@ func (ch *Chat) settle(e Event, w wire) bool {
 		return w.ClientID != "" && ch.answer(w.ClientID, reply{err: err})
 	}
 	return false
+}
+
+// mine reports whether e is a message that this chat sent: its sender knows it,
+// and to a connection that was lost before the ack this is the ack.
+func (ch *Chat) mine(e Event) bool {
+	ch.mu.Lock()
+	defer ch.mu.Unlock()
+	id := e.Message.ClientID
+	_, mine := ch.acked[id]
+	return mine || id != "" && ch.answer(id, reply{ack: Ack{e.MessageID, e.Cursor}})
 }
 
 // answer gives r to whoever waits for the message with this id. mu is held.
