@@ -70,7 +70,7 @@ type Store struct {
 	Batch    Histogram   // appends committed in one transaction
 	Commit   Seconds     // one batch: from BEGIN until COMMIT has returned
 	Appends  Counter     // appends that were committed
-	Refusals By[Counter] // appends refused: repeat (a repeated key, answered with its first result), mismatch, stale, held, conflict, not-found, too-large, disk-full, failed
+	Refusals By[Counter] // appends refused: mismatch (a key used again for something else), held, conflict, not-found, too-large, disk-full, failed
 	DiskFull Gauge       // 1 while writes are refused because the disk is full
 	Trimmed  Counter     // events removed by retention
 }
@@ -78,10 +78,8 @@ type Store struct {
 // Hub is what package hub counts. Faces are named by tandem.Face.String.
 type Hub struct {
 	Rings          Counter     // threads told of as changed
-	Followers      By[Gauge]   // followers by face
 	Deltas         Counter     // token deltas that came in
 	DeltasLost     Counter     // deltas that a follower could not take and got from the log instead
-	Rollups        Counter     // times a slow reader's tokens were joined into larger ones
 	TailMisses     Counter     // reads that the tail in memory could not serve
 	Streams        By[Gauge]   // open streams and sockets by face
 	Heartbeats     Counter     // heartbeats written
@@ -107,7 +105,6 @@ type Agent struct {
 // Auth is what package auth counts.
 type Auth struct {
 	Failures By[Counter] // none, malformed, signature, expired, not-yet, revoked, issuer, audience, tenant, role, ticket, unknown, forbidden
-	Ended    By[Counter] // open streams ended by a re-check: expired, revoked, disabled, access
 }
 
 // HTTP is what package api counts beside its routes; see [Set.Route].

@@ -54,8 +54,8 @@ func TestSet_countsWhatItIsTold(t *testing.T) {
 	set := metric.New()
 	set.Store.Batch.Observe(64)
 	set.Store.Commit.Observe(3 * time.Millisecond)
-	set.Store.Refusals.Of("stale").Inc()
-	set.Hub.Followers.Of("chat").Add(2)
+	set.Store.Refusals.Of("held").Inc()
+	set.Hub.Streams.Of("chat").Add(2)
 	set.Hub.CommitToSocket.Of("events").Observe(200 * time.Microsecond)
 	set.Turn.Ended.Of("stop").Inc()
 	set.Chat.Frames.Of("chat").Inc()
@@ -74,8 +74,8 @@ func TestSet_countsWhatItIsTold(t *testing.T) {
 		"tandem_store_batch_appends_sum 64",
 		`tandem_store_commit_seconds_bucket{le="0.0025"} 0`,
 		`tandem_store_commit_seconds_bucket{le="0.005"} 1`,
-		`tandem_store_refusals_total{reason="stale"} 1`,
-		`tandem_hub_followers{face="chat"} 2`,
+		`tandem_store_refusals_total{reason="held"} 1`,
+		`tandem_streams{face="chat"} 2`,
 		`tandem_commit_to_socket_seconds_count{face="events"} 1`,
 		`tandem_turns_ended_total{finish="stop"} 1`,
 		`tandem_chat_frames_total{type="chat"} 1`,

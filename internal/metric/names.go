@@ -22,7 +22,7 @@ func (m maker) store() Store {
 		Commit:  m.seconds("tandem_store_commit_seconds", "Time to write and commit one batch.", fast),
 		Appends: m.counter("tandem_store_appends_total", "Appends that were committed."),
 		Refusals: m.counterBy("tandem_store_refusals_total", "Appends refused, by reason.", "reason",
-			"repeat", "mismatch", "stale", "held", "conflict", "not-found", "too-large", "disk-full", "failed"),
+			"mismatch", "held", "conflict", "not-found", "too-large", "disk-full", "failed"),
 		DiskFull: m.gauge("tandem_store_disk_full", "1 while writes are refused because the disk is full."),
 		Trimmed:  m.counter("tandem_store_trimmed_events_total", "Events removed by retention."),
 	}
@@ -31,10 +31,8 @@ func (m maker) store() Store {
 func (m maker) hub() Hub {
 	return Hub{
 		Rings:          m.counter("tandem_hub_rings_total", "Threads told of as changed."),
-		Followers:      m.gaugeBy("tandem_hub_followers", "Followers of threads, by face.", "face", faces...),
 		Deltas:         m.counter("tandem_hub_deltas_total", "Token deltas that came in."),
 		DeltasLost:     m.counter("tandem_hub_deltas_lost_total", "Token deltas that a follower got from the log instead."),
-		Rollups:        m.counter("tandem_hub_rollups_total", "Times that a slow reader's tokens were joined into larger ones."),
 		TailMisses:     m.counter("tandem_hub_tail_misses_total", "Reads that the tail in memory could not serve."),
 		Streams:        m.gaugeBy("tandem_streams", "Open streams and sockets, by face.", "face", faces...),
 		Heartbeats:     m.counter("tandem_heartbeats_total", "Heartbeats written."),
@@ -56,8 +54,6 @@ func (m maker) auth() Auth {
 	return Auth{
 		Failures: m.counterBy("tandem_auth_failures_total", "Credentials refused, by reason.", "reason",
 			"none", "malformed", "signature", "expired", "not-yet", "revoked", "issuer", "audience", "tenant", "role", "ticket", "unknown", "forbidden"),
-		Ended: m.counterBy("tandem_auth_streams_ended_total", "Open streams ended by a re-check, by reason.", "reason",
-			"expired", "revoked", "disabled", "access"),
 	}
 }
 

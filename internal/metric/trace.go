@@ -22,9 +22,8 @@ type SpanName string
 // The spans that Tandem makes, besides one per request, which is named by its
 // route pattern.
 const (
-	SpanAppend SpanName = "store.append" // one append, waiting for its batch included
-	SpanTurn   SpanName = "turn"         // one answer, from question to end
-	SpanAgent  SpanName = "agent.call"   // one call of an agent
+	SpanTurn  SpanName = "turn"       // one answer, from question to end
+	SpanAgent SpanName = "agent.call" // one call of an agent
 )
 
 // A Tracer makes spans and sends them to a collector. A nil Tracer makes none:

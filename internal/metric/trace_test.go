@@ -48,8 +48,8 @@ func TestTracer_sendsRouteAndRequestIdUnderTheCallersTrace(t *testing.T) {
 	}
 	ctx, end := tracer.Request(t.Context(), http.Header{"Traceparent": {parent}}, "GET /api/conversation/{id}", "req-7")
 	kept := metric.Traceparent(ctx)
-	_, endAppend := metric.Span(ctx, metric.SpanAppend)
-	endAppend(false)
+	_, endAgent := metric.Span(ctx, metric.SpanAgent)
+	endAgent(false)
 	end(200)
 	later, endTurn := tracer.Continue(t.Context(), kept, metric.SpanTurn)
 	endTurn(true)
@@ -63,7 +63,7 @@ func TestTracer_sendsRouteAndRequestIdUnderTheCallersTrace(t *testing.T) {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for _, want := range []string{"GET /api/conversation/{id}", "req-7", "store.append", "turn"} {
+	for _, want := range []string{"GET /api/conversation/{id}", "req-7", "agent.call", "turn"} {
 		if !strings.Contains(c.body.String(), want) {
 			t.Errorf("the collector was not sent %q", want)
 		}
@@ -82,7 +82,7 @@ func TestTracer_isOffWithoutAnAddress(t *testing.T) {
 	end(200)
 	ctx, endTurn := tracer.Continue(ctx, parent, metric.SpanTurn)
 	endTurn(false)
-	ctx, endSpan := metric.Span(ctx, metric.SpanAppend)
+	ctx, endSpan := metric.Span(ctx, metric.SpanAgent)
 	endSpan(false)
 	if got := metric.Traceparent(ctx); got != "" {
 		t.Errorf("made traceparent %q", got)
