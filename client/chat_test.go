@@ -187,7 +187,7 @@ func TestChat_events(t *testing.T) {
 		`{"type":"stream-token","messageId":"msg_3","token":"Hel",`+at+`}`,
 		`{"type":"stream-token","messageId":"msg_3","token":"lo",`+at+`}`,
 		`{"type":"stream-end","messageId":"msg_3",`+at+`,"finishReason":"stop","role":"assistant","name":"support-bot","cursor":"4-abcdefgh"}`,
-		`{"type":"human-escalation-response","message":"Nobody is on duty now.",`+at+`,"cursor":"4-abcdefgh"}`,
+		`{"type":"human-escalation-response","message":"Nobody is on duty now.",`+at+`,"cursor":"3-abcdefgh"}`,
 		`{"type":"message","messageId":"msg_4",`+at+`,"role":"system","messageType":"Handoff","content":"x","data":{"a":1},"cursor":"6-abcdefgh"}`,
 		`{"type":"message","messageId":"msg_5",`+at+`,"role":"user","messageType":"Chat","content":"on my phone","clientMessageId":"other","cursor":"7-abcdefgh"}`,
 		`{"type":"error","message":"AI service is currently unavailable. Please try again later.",`+at+`,"code":"unavailable","messageId":"msg_5","cursor":"8-abcdefgh"}`,
@@ -391,6 +391,37 @@ func TestChat_withoutConnection(t *testing.T) {
 	})
 }
 
+// The place to go on from is known before the first event, and a connection that
+// stood makes the next wait short again.
+func TestChat_goesOnAfterItsFirstFrame(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHouse(t)
+		h.refuse = func(n int) http.HandlerFunc {
+			if n >= 2 && n <= 6 {
+				return answer(500, ``)
+			}
+			return nil
+		}
+		h.Others(`"type":"state"`)
+		var waits []time.Duration
+		ch, end := h.chat(t, client.Options{}, client.ChatOptions{OnLost: func(_ error, wait time.Duration) { waits = append(waits, wait) }})
+		defer end()
+		next(t, ch, client.Connected)
+		h.Drop(0)
+		next(t, ch, client.Connected)
+		h.Drop(0)
+		next(t, ch, client.Connected)
+		if first, second := h.opened[0], h.opened[1]; !strings.Contains(first, "?after= ") || !strings.Contains(second, "?after=1-abcdefgh ") {
+			t.Errorf("%q, then %q", first, second)
+		}
+		if len(waits) != 7 {
+			t.Fatalf("waited %v", waits)
+		}
+		between(t, "the sixth wait", waits[5], 8*time.Second, 12*time.Second)
+		between(t, "the wait after a connection that stood", waits[6], 250*time.Millisecond, 375*time.Millisecond)
+	})
+}
+
 // A server that says nothing any more is left; one that answers pings is not.
 func TestChat_silence(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -433,6 +464,7 @@ func TestChat_ends(t *testing.T) {
 		{"when the participant may no more", answer(403, ``), ws.GoingAway, tandem.Forbidden},
 		{"when it is no chat any more", answer(200, ``), 0, tandem.NotFound},
 		{"when we said something wrong", nil, ws.InvalidText, tandem.Invalid},
+		{"when we broke the protocol", nil, ws.ProtocolError, tandem.Invalid},
 		{"when we said too much", nil, ws.TooLarge, tandem.Invalid},
 	} {
 		synctest.Test(t, func(t *testing.T) {

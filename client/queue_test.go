@@ -77,9 +77,11 @@ func TestQueue_wakesWhoWaits(t *testing.T) {
 			go func() { _, err := q.take(t.Context()); got <- err }()
 		}
 		synctest.Wait()
-		q.put(t.Context(), Event{})
 		over := errors.New("over")
-		q.end(over)
+		q.mu.Lock() // so that one signal stands for both
+		q.events, q.err = append(q.events, Event{}), over
+		q.mu.Unlock()
+		signal(q.ready)
 		a, b, c := <-got, <-got, <-got
 		if count(nil, a, b, c) != 1 || count(over, a, b, c) != 2 {
 			t.Error(a, b, c)
