@@ -113,6 +113,7 @@ func (f *Follower) place(ctx context.Context) error {
 	if f.req.After != nil {
 		after = *f.req.After
 	}
+	rings := f.watch.Rings()
 	page, err := st.Read(ctx, f.req.Address, after, 0)
 	if err != nil {
 		return err
@@ -134,6 +135,9 @@ func (f *Follower) place(ctx context.Context) error {
 		f.cursor = page.Thread.HeadCursor()
 	}
 	f.told = f.cursor.Seq
+	if f.cursor.Seq == page.Thread.Head { // nothing to read until the next ring
+		f.fresh, f.rings = false, rings
+	}
 	return f.join(ctx, page.Thread)
 }
 
