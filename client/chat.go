@@ -80,6 +80,7 @@ func (c *Client) Chat(ctx context.Context, o ChatOptions) (*Chat, error) {
 		conn, err := ch.dial(ctx)
 		if err == nil {
 			ctx, ch.cancel = context.WithCancelCause(ctx)
+			ch.conn = conn
 			go ch.run(ctx, conn)
 			return ch, nil
 		}

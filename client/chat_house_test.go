@@ -25,6 +25,7 @@ type house struct {
 	log     [][]byte
 	byKey   map[string]int // clientMessageId -> seq
 	said    []string       // contents, in the order of the log
+	chats   int            // chat frames, repeats and all
 	taken   []string       // other frames from the client
 	sockets map[*socket]bool
 	open    sync.WaitGroup
@@ -110,6 +111,7 @@ func (h *house) take(s *socket, frame []byte) bool {
 		}
 		return true
 	}
+	h.chats++
 	var before, after, half bool
 	if h.cut != nil {
 		before, after, half = h.cut()

@@ -101,6 +101,26 @@ func TestChat_keepsTheOrder(t *testing.T) {
 	})
 }
 
+// A chat that was opened is connected. Broken once by leaving that to its
+// goroutine: the first Escalate found no connection.
+func TestChat_isConnectedFromTheBeginning(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHouse(t)
+		ch, end := h.chat(t, client.Options{}, client.ChatOptions{})
+		defer end()
+		if err := errors.Join(ch.Escalate("x", ""), ch.Ping(t.Context())); err != nil {
+			t.Error(err)
+		}
+		if _, err := ch.Send(t.Context(), "once"); err != nil {
+			t.Error(err)
+		}
+		synctest.Wait()
+		if got := h.Taken(); len(got) != 2 || h.chats != 1 {
+			t.Errorf("the server got %q and %d messages", got, h.chats)
+		}
+	})
+}
+
 func TestChat_asksAsDocumented(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := newHouse(t)

@@ -117,8 +117,11 @@ func (ch *Chat) connected(conn *ws.Conn) {
 	ch.order.Lock()
 	defer ch.order.Unlock()
 	ch.mu.Lock()
-	ch.conn = conn
 	again := slices.Clone(ch.unacked)
+	if ch.conn == conn { // the first one: whatever waits was written to it
+		again = nil
+	}
+	ch.conn = conn
 	ch.mu.Unlock()
 	for _, m := range again {
 		_ = conn.WriteText(m.frame)
