@@ -75,6 +75,16 @@ func (s *Server) route(table []route) {
 	s.mux.HandleFunc("/", s.unknown)
 }
 
+// Routes returns "METHOD /path" of every route, for comparison with the
+// specification.
+func (s *Server) Routes() []string {
+	var all []string
+	for _, rt := range s.table {
+		all = append(all, rt.pattern)
+	}
+	return all
+}
+
 // serve is where every request comes in.
 func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 	h := w.Header()
