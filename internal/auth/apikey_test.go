@@ -160,6 +160,10 @@ func TestKey_seenInABrowserIsMarkedAndLoggedOnceADay(t *testing.T) {
 	if n := logged(); n != 2 || !seen(a.ID).Equal(day) || !seen(o.ID).Equal(day) {
 		t.Errorf("logged %d times, seen %v, %v", n, seen(a.ID), seen(o.ID))
 	}
+	r.noteBrowser(ctx, a) // a request beside the first one, which read the key before
+	if n := logged(); n != 2 {
+		t.Errorf("logged %d times by requests at once", n)
+	}
 	r.clock.set(day.Add(24*time.Hour - time.Microsecond))
 	use(agent, true)
 	if n := logged(); n != 2 {

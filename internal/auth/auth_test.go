@@ -15,6 +15,8 @@ import (
 	"encoding/pem"
 	"log/slog"
 	"math/big"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -80,8 +82,34 @@ func (s *safeBuffer) String() string {
 
 func newRig(t testing.TB, issuers ...Issuer) *rig {
 	t.Helper()
-	return rigOn(t, t.TempDir(), &clock{now: noon}, issuers...)
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, store.Database), empty(), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return rigOn(t, dir, &clock{now: noon}, issuers...)
 }
+
+// empty is a new database, made once: making its tables takes longer than most
+// of these tests.
+var empty = sync.OnceValue(func() []byte {
+	dir, err := os.MkdirTemp("", "auth")
+	if err != nil {
+		panic(err)
+	}
+	defer os.RemoveAll(dir)
+	s, err := store.Open(context.Background(), store.Options{Dir: dir})
+	if err != nil {
+		panic(err)
+	}
+	if err := s.Close(); err != nil {
+		panic(err)
+	}
+	data, err := os.ReadFile(filepath.Join(dir, store.Database))
+	if err != nil {
+		panic(err)
+	}
+	return data
+})
 
 // another is a second process on the same data folder.
 func (r *rig) another(t testing.TB, issuers ...Issuer) *rig {

@@ -39,6 +39,13 @@ func TestJWT_eachAlgorithmByItsKey(t *testing.T) {
 
 // A key serves its own algorithm and no other, before the library even looks.
 func TestChoose_onlyKeysOfTheAlgorithm(t *testing.T) {
+	r := newRig(t)
+	kid := kidOf(t, r.mint(t, MintRequest{}))
+	for _, alg := range algs {
+		if own, err := r.ownKeys(t.Context(), kid, alg); err != nil || (len(own) == 1) != (alg == algHS256) {
+			t.Errorf("our own secret for %s: %d keys, %v", alg, len(own), err)
+		}
+	}
 	all := []verifyKey{{id: "a", alg: algRS256}, {id: "a", alg: algES256}, {id: "", alg: algEdDSA}, {id: "b", alg: algHS256}}
 	for _, alg := range algs {
 		for _, kid := range []string{"", "a", "b"} {

@@ -255,6 +255,27 @@ func TestRotateSecret_keepsOrEndsWhatItSigned(t *testing.T) {
 	}
 }
 
+// A secret that was read just before it was given up must not be remembered
+// after that was noticed.
+func TestRotateSecret_aLateReaderDoesNotBringItBack(t *testing.T) {
+	ctx := context.Background()
+	r := newRig(t)
+	token := r.mint(t, MintRequest{})
+	read, err := r.store.SigningKey(ctx) // a reader has read ...
+	if err != nil {
+		t.Fatal(err)
+	}
+	before := r.rev
+	if _, err := r.RotateSecret(ctx, 0); err != nil { // ... it is given up ...
+		t.Fatal(err)
+	}
+	r.remember(read, before) // ... and only now the reader comes to remember it
+	r.refused(t, token, ReasonSignature)
+	if kid := kidOf(t, r.mint(t, MintRequest{})); kid == read.ID {
+		t.Error("it signs again")
+	}
+}
+
 // Tokens, renewals, rotations and checks from many goroutines and two processes.
 func TestRotateSecret_underLoad(t *testing.T) {
 	ctx := context.Background()

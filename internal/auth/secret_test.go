@@ -45,6 +45,9 @@ func TestSecret_neverPrints(t *testing.T) {
 	if leaks(fmt.Sprint(s, s)) || leaks(fmt.Errorf("bad %v %w", s, errors.New("x")).Error()) || leaks(s.String()) || leaks(s.GoString()) {
 		t.Error("it prints")
 	}
+	if v := slog.AnyValue(s).Resolve(); v.Kind() != slog.KindString || v.String() != redacted {
+		t.Errorf("a handler of somebody else's would get a %s", v.Kind())
+	}
 	if s.Reveal() != hush {
 		t.Error("Reveal must give it")
 	}

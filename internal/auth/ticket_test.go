@@ -284,6 +284,18 @@ func TestTicket_endsWithWhatItWasMadeFrom(t *testing.T) {
 	}
 }
 
+// The key's own row says that it was revoked: nothing to wait for.
+func TestTicket_ofAKeyThatAnotherProcessRevokedIsBadAtOnce(t *testing.T) {
+	r := newRig(t)
+	secret, k := r.key(t, KeyRequest{})
+	ticket := r.ticket(t, r.good(t, secret), Stream)
+	r.mustUse(t, ticket, at("ann"), "")
+	if err := r.another(t).RevokeKey(context.Background(), "", k.ID); err != nil {
+		t.Fatal(err)
+	}
+	r.mustUse(t, ticket, at("ann"), ReasonRevoked)
+}
+
 // A secret that was given up stays given up for tickets, when the note that
 // ended the open streams is long gone. Fails if only that note is looked at.
 func TestTicket_ofAGivenUpSecretStaysBad(t *testing.T) {

@@ -70,7 +70,7 @@ func TestRevoke_ofASubjectTakesTheirKeysOnly(t *testing.T) {
 	anns.Role, anns.Subject = tandem.Participant, "ann"
 	bobs.Role, bobs.Subject = tandem.Participant, "bob"
 	namesake.Role, namesake.Subject, namesake.Tenant = tandem.Participant, "ann", "other"
-	agents.Name = "ann"
+	agents.Name, agents.Subject = "ann", "ann"
 	for _, k := range []Key{anns, bobs, namesake, agents} {
 		addKey(t, s, k)
 	}
