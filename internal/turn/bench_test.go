@@ -89,9 +89,10 @@ type bench struct {
 	mu      sync.Mutex // guards all below
 	changed chan struct{}
 	watch   map[tandem.Address]*hub.Watcher
-	ends    map[string]int // closing events and ends of turns by question
+	ends    map[string]int // ends of turns by question
 	shown   map[string]string
-	logged  map[string]int // messages of the log
+	closed  map[tandem.Address][]int64 // answers that have ended
+	logged  map[string]int             // messages of the log
 }
 
 // Handle counts what is logged, so that a test can wait for it.
@@ -122,7 +123,17 @@ func (b *bench) says(message string, times int) {
 // open opens the store in dir and starts a Runner on it.
 func open(t testing.TB, dir string, opt Options) *bench {
 	t.Helper()
-	b := &bench{t: t, dir: dir, set: metric.New(), changed: make(chan struct{}), watch: map[tandem.Address]*hub.Watcher{}, ends: map[string]int{}, shown: map[string]string{}, logged: map[string]int{}}
+	b := prepare(t, dir, opt)
+	if err := b.run.Start(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+// prepare is open without the start.
+func prepare(t testing.TB, dir string, opt Options) *bench {
+	t.Helper()
+	b := &bench{t: t, dir: dir, set: metric.New(), changed: make(chan struct{}), watch: map[tandem.Address]*hub.Watcher{}, ends: map[string]int{}, shown: map[string]string{}, logged: map[string]int{}, closed: map[tandem.Address][]int64{}}
 	b.Handler = slog.NewTextHandler(t.Output(), nil)
 	log := slog.New(b)
 	b.hub = hub.New(hub.Options{Metric: b.set, Codec: hub.Codec{
@@ -138,9 +149,6 @@ func open(t testing.TB, dir string, opt Options) *bench {
 		opt.Limits = tandem.DefaultLimits()
 	}
 	b.run = New(opt)
-	if err := b.run.Start(context.Background()); err != nil {
-		t.Fatal(err)
-	}
 	return b
 }
 
@@ -174,7 +182,12 @@ func (b *bench) stop() {
 
 func (b *bench) close() {
 	b.mu.Lock()
-	for _, w := range b.watch {
+	for a, w := range b.watch {
+		for _, seq := range b.closed[a] {
+			if _, _, live := w.Live(tokens, seq, 0); live {
+				b.t.Errorf("the hub still has the answer %d of %s", seq, a.Participant)
+			}
+		}
 		w.Close()
 	}
 	b.watch = nil
@@ -238,6 +251,7 @@ func (b *bench) check(c store.Committed) {
 			b.t.Errorf("readers were shown %d bytes, the answer has %d", len(shown), len(m.Text))
 		}
 		b.shown[e.ID] = string(shown)
+		b.closed[c.Address] = append(b.closed[c.Address], m.Started)
 	}
 }
 

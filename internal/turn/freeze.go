@@ -75,7 +75,6 @@ func (r *Runner) freeze(t *turn, finish tandem.Finish, also func(now time.Time, 
 		return err
 	}
 	t.cancel(errOver)
-	r.leave(t)
 	return nil
 }
 

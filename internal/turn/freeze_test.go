@@ -190,6 +190,30 @@ func TestCancel_endsAnAnswerWhereItIs(t *testing.T) {
 	if n := count(t, b.set.Turn.Ended.Of("cancelled")); n != 3 {
 		t.Errorf("%v cancelled were counted", n)
 	}
+	if n := count(t, b.set.Turn.Queued); n != 0 {
+		t.Errorf("%v are counted as queued", n)
+	}
+}
+
+// Whoever ends an answer by an append of their own ends it: the agent is told to
+// stop, readers are told of no more, nothing else is stored.
+func TestAnswer_thatSomebodyElseEndsIsOver(t *testing.T) {
+	s := newStand()
+	b := with(t, s)
+	a := who("ann")
+	q := b.ask(a, "a")
+	s.token(t)
+	b.until("it begins", func() bool { return b.begins(a) })
+	b.write(a, func(on store.State, w *store.Write) {
+		m := tandem.Message{Text: "a1 ", Finish: tandem.FinishInterrupted, Started: on.Thread.Answer}
+		w.Events = []tandem.Event{{Kind: tandem.KindAnswerEnded, ID: q.answer, Body: mustJSON(t, m)}}
+		w.Thread.Answer, w.EndTurn = 0, q.seq
+	})
+	b.wants(a, "user:a | start | interrupted:a1 ")
+	b.ask(a, "b") // the line goes on
+	s.token(t)
+	close(s.next)
+	b.wants(a, "user:a | start | interrupted:a1  | user:b | start | stop:b1 ")
 }
 
 // A takeover is a cut whose transaction raises the epoch and sets the holder: the

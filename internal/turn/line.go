@@ -80,7 +80,7 @@ func (r *Runner) next(a tandem.Address, l *line) *turn {
 	return t
 }
 
-// unqueue takes t out of its line unless it is being served, which takes it out
+// unqueue takes a turn that has ended out of its line, unless it is being served, which takes it out
 // by itself. mu is held.
 func (r *Runner) unqueue(l *line, t *turn) {
 	i := slices.Index(l.turns, t)
@@ -97,14 +97,6 @@ func (r *Runner) unqueue(l *line, t *turn) {
 	t.cancel(errOver) // gives its context back
 	if len(l.turns) == 0 && !l.served {
 		delete(r.lines, t.row.Address)
-	}
-}
-
-func (r *Runner) leave(t *turn) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if l := r.lines[t.row.Address]; l != nil {
-		r.unqueue(l, t)
 	}
 }
 
@@ -143,7 +135,6 @@ func (r *Runner) expire(t *turn) {
 	r.mu.Unlock()
 	defer r.work.Done()
 	r.fail(t, codeTimeout)
-	r.leave(t)
 }
 
 // claimed is how long a push for t may still be on its way.

@@ -133,7 +133,7 @@ func TestPieces_thatCannotBeStoredEndTheAnswer(t *testing.T) {
 	}{
 		{"as deep as may be", deep(3), "Data:[[[]]] | stop:ab"},
 		{"too deep", deep(4), "error:a"},
-		{"brackets in a string", json.RawMessage(`"[[[[\"[["`), `Data:"[[[[\"[[" | stop:ab`},
+		{"brackets in a string", json.RawMessage(`"[[[\"[[[["`), `Data:"[[[\"[[[[" | stop:ab`},
 		{"as long as may be", json.RawMessage(`"` + strings.Repeat("x", 14) + `"`), `Data:"xxxxxxxxxxxxxx" | stop:ab`},
 		{"too long", json.RawMessage(`"` + strings.Repeat("x", 15) + `"`), "error:a"},
 		{"no JSON", json.RawMessage(`{`), "error:a"},
@@ -201,8 +201,13 @@ func TestHandoff_aloneIsNoAnswer(t *testing.T) {
 // fails alone.
 func TestAgent_thatBreaksTheRulesFailsAlone(t *testing.T) {
 	b := start(t, Options{Limits: tandem.Limits{Answer: 2}, Agents: []Spec{spec(replies(func(_ context.Context, q tandem.Question, emit func(tandem.Piece) error) error {
-		if q.Message == "panic" {
+		switch q.Message {
+		case "panic":
 			panic(q)
+		case "nonsense":
+			_ = emit(tandem.Piece{Data: json.RawMessage(`{`)})
+			_ = emit(tandem.Piece{Text: "x"})
+			return nil
 		}
 		for range 5 {
 			_ = emit(tandem.Piece{Text: "abc"})
@@ -211,8 +216,10 @@ func TestAgent_thatBreaksTheRulesFailsAlone(t *testing.T) {
 	}))}})
 	b.ask(who("ann"), "go on")
 	b.ask(who("bob"), "panic")
+	b.ask(who("cas"), "nonsense")
 	b.wants(who("ann"), "user:go on | start | error:ab")
 	b.wants(who("bob"), "user:panic | failed:unavailable")
+	b.wants(who("cas"), "user:nonsense | failed:unavailable")
 }
 
 // A store that cannot write for a while delays the start and the end of an

@@ -172,8 +172,10 @@ func TestPush_agentsAreNotCalledAndNotWaitedFor(t *testing.T) {
 			t.Error("a push does not answer")
 		}
 		began := time.Now()
+		pass(10*time.Minute - time.Second)
+		b.waits(a, "req-"+three.id) // as a push would ask that is then lost
 		b.wants(a, "user:1 | user:2 | user:3 | assistant:to 2 | assistant:to 1 | failed:timeout")
-		if took := time.Since(began); took != 10*time.Minute {
+		if took := time.Since(began); took != 10*time.Minute-time.Second+claim {
 			t.Errorf("it failed after %v", took)
 		}
 		b.run.mu.Lock()
@@ -200,6 +202,25 @@ func TestTurn_thatHasEndedIsNotEndedAgain(t *testing.T) {
 			t.Errorf("written: %v", err)
 		}
 		b.wants(a, "user:q | assistant:here")
+	})
+}
+
+// After Stop nobody's time runs out, and what comes is not begun.
+func TestStop_leavesAloneWhatWaitsForAPush(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := with(t, replies(putsOff), func(s *Spec) { s.Push, s.Total = true, time.Minute })
+		a := who("ann")
+		q := b.ask(a, "q")
+		b.waits(a, "req-"+q.id)
+		b.run.Stop(t.Context())
+		b.ask(who("bob"), "q")
+		pass(time.Hour)
+		synctest.Wait()
+		for _, a := range []tandem.Address{a, who("bob")} {
+			if n := b.turns(a); n != 1 || b.story(a) != "user:q" {
+				t.Errorf("%d turns of %s wait, the log says %s", n, a.Participant, b.story(a))
+			}
+		}
 	})
 }
 

@@ -172,7 +172,8 @@ func TestBreaker_sparesAnAgentThatFails(t *testing.T) {
 			}
 			<-last
 			return nil
-		}), func(s *Spec) { s.Retries = 0 })
+		}), func(s *Spec) { s.Retries, s.Concurrency = 0, 1 })
+		gate := b.run.agents.Load().list[0].gate
 		is := func(state string, n int32) {
 			t.Helper()
 			h := b.run.Health()[0]
@@ -186,9 +187,13 @@ func TestBreaker_sparesAnAgentThatFails(t *testing.T) {
 			b.settled(who("ann"))
 		}
 		is("open", breakerFailures)
+		if err := gate.enter(t.Context()); err != nil { // no slot is free
+			t.Fatal(err)
+		}
 		began := time.Now()
 		b.ask(who("bob"), "q")
 		b.wants(who("bob"), "user:q | failed:unavailable")
+		gate.leave()
 		if took := time.Since(began); took != 0 {
 			t.Errorf("it failed after %v", took)
 		}
