@@ -84,6 +84,7 @@ func need(t *testing.T, program, why, install string) string {
 type server struct {
 	t       *testing.T
 	data    string
+	env     []string
 	addrs   []string // where it listens, in the order of its options
 	log     *journal
 	secrets []string // credentials and texts that must not be in its log
@@ -140,14 +141,14 @@ func (j *journal) next(t *testing.T, what string, accept func(line string) bool)
 	}
 }
 
-// run starts a program with its stderr, and stdout if told, in a journal, and
-// sees to it that it has ended before the test has.
-func run(t *testing.T, cmd *exec.Cmd, stdout bool) (*journal, chan error) {
+// run starts a program with its stdout, and its stderr if that has no place yet,
+// in a journal, and sees to it that it has ended before the test has.
+func run(t *testing.T, cmd *exec.Cmd) (*journal, chan error) {
 	t.Helper()
 	log, gone := newJournal(), make(chan error, 1)
-	cmd.Stderr = log
-	if stdout {
-		cmd.Stdout = log
+	cmd.Stdout = log
+	if cmd.Stderr == nil {
+		cmd.Stderr = log
 	}
 	cmd.WaitDelay = time.Second // what a program leaves behind may hold its output open
 	if err := cmd.Start(); err != nil {
@@ -170,16 +171,19 @@ func run(t *testing.T, cmd *exec.Cmd, stdout bool) (*journal, chan error) {
 	return log, gone
 }
 
-// serve starts the real server on a new data folder. Its addresses are free ones
-// if args name none.
+// serve starts the real server on a new data folder. Its address is a free one if
+// args name none; what stands before the first option are variables.
 func serve(t *testing.T, args ...string) *server {
 	t.Helper()
 	s := &server{t: t, data: t.TempDir()}
+	for len(args) > 0 && !strings.HasPrefix(args[0], "-") {
+		s.env = append(s.env, args[0])
+		args = args[1:]
+	}
 	if !slices.Contains(args, "--listen") {
 		args = append(args, "--listen", "127.0.0.1:0")
 	}
 	s.start(args...)
-	t.Cleanup(s.stop)
 	return s
 }
 
@@ -191,7 +195,9 @@ func (s *server) start(args ...string) {
 		s.t.Fatal(err)
 	}
 	s.cmd = exec.Command(binary, append([]string{"serve", "--data", s.data, "--drain", "5s"}, args...)...)
-	s.log, s.gone = run(s.t, s.cmd, true)
+	s.cmd.Env = append(os.Environ(), s.env...)
+	s.log, s.gone = run(s.t, s.cmd)
+	s.t.Cleanup(s.stop)
 	s.addrs = nil
 	addresses := 0
 	for i, arg := range args {

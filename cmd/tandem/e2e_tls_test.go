@@ -75,7 +75,7 @@ func TestTLS_streamsOverHTTP2AndChats(t *testing.T) {
 	st.next("connected")
 
 	curl := need(t, "curl", "the client of the documents", "curl")
-	byCurl, _ := run(t, exec.Command(curl, "-sS", "--http2", "-N", "-D", "/dev/stderr", "--cacert", cert, events+"&apikey="+key), true)
+	byCurl, _ := run(t, exec.Command(curl, "-sS", "--http2", "-N", "-D", "/dev/stderr", "--cacert", cert, events+"&apikey="+key))
 	byCurl.next(t, "HTTP/2", func(line string) bool { return strings.HasPrefix(line, "HTTP/2 200") })
 	byCurl.next(t, "connected", func(line string) bool { return line == "event: connected" })
 
@@ -121,7 +121,7 @@ func TestListen_unixSocket(t *testing.T) {
 	key := s.key("--role", "agent")
 
 	events := "/api/user/sse/events?workflow=customer-support&participantId=user-123&tenantId=tenant-id&apikey=" + key
-	byCurl, _ := run(t, exec.Command(curl, "-sS", "-N", "--unix-socket", socket, "http://localhost"+events), true)
+	byCurl, _ := run(t, exec.Command(curl, "-sS", "-N", "--unix-socket", socket, "http://localhost"+events))
 	byCurl.next(t, "connected", func(line string) bool { return line == "event: connected" })
 	st := follow(t, http.DefaultClient, "http://"+s.addrs[1]+events, "")
 	st.next("connected")
@@ -153,7 +153,7 @@ func TestListen_unixSocket(t *testing.T) {
 // on it. Seen to fail by giving both addresses the same handler.
 func TestOpsListen_servesWhatThePublicAddressDoesNot(t *testing.T) {
 	t.Parallel()
-	s := serve(t, "--listen", "127.0.0.1:0", "--ops-listen", "127.0.0.1:0")
+	s := serve(t, "--listen", "127.0.0.1:0", "--ops-listen", "localhost:0")
 	public, ops := "http://"+s.addrs[0], "http://"+s.addrs[1]
 	for _, c := range []struct {
 		path        string

@@ -1,0 +1,166 @@
+package main_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+)
+
+// free finds addresses that nobody listens on.
+func free(t *testing.T, n int) (addrs []string) {
+	t.Helper()
+	for range n {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer l.Close()
+		addrs = append(addrs, l.Addr().String())
+	}
+	return addrs
+}
+
+// demo is tandem demo, not yet started, and the folder that it has for what it
+// deletes at the end.
+func demo(t *testing.T, listen ...string) (cmd *exec.Cmd, temp string) {
+	t.Helper()
+	binary, err := build()
+	if err != nil {
+		t.Fatal(err)
+	}
+	temp = t.TempDir()
+	cmd = exec.Command(binary, "demo", "--listen", strings.Join(listen, ","))
+	cmd.Env = append(os.Environ(), "TMPDIR="+temp)
+	return cmd, temp
+}
+
+// empty checks that nothing is left in a folder.
+func empty(t *testing.T, folder string) {
+	t.Helper()
+	if left, err := os.ReadDir(folder); err != nil || len(left) > 0 {
+		t.Errorf("left behind: %v, %v", left, err)
+	}
+}
+
+// What the demo prints is true: each line under PASTE is run as it stands, and
+// what a document promises of it happens. Seen to fail by a wrong port in a line,
+// by a log line on stdout, and by a folder that stays.
+func TestDemo_pasteLinesWork(t *testing.T) {
+	t.Parallel()
+	need(t, "curl", "the client of the documents", "curl")
+	cmd, temp := demo(t, free(t, 2)...)
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	stdout, gone := run(t, cmd)
+	ready := regexp.MustCompile(`^\d\d:\d\d:\d\d ready in \d+\.\d s$`)
+	stdout.next(t, "ready", ready.MatchString)
+	page := stdout.String()
+	log := section(page, `(?m)^The log is in (\S+)$`)
+	if _, err := os.Stat(log); err != nil || !strings.HasPrefix(log, temp) {
+		t.Errorf("the log: %v", err)
+	}
+
+	paste := strings.Split(section(page, `(?ms)^PASTE[^\n]*\n(.*?)\n\n`), "\n")
+	if len(paste) != 4 {
+		t.Fatalf("PASTE has these lines: %q", paste)
+	}
+	sh := func(line string) *exec.Cmd { return exec.Command("sh", "-c", line) }
+	curl := sh(paste[0])
+	curl.Stderr = io.Discard // how fast it is
+	events, _ := run(t, curl)
+	events.next(t, "connected", func(line string) bool { return line == "event: connected" })
+	if out, err := sh(paste[1]).Output(); err != nil || !regexp.MustCompile(`^"thread_[a-z2-7]+"$`).Match(out) {
+		t.Errorf("%s: %s, %v", paste[1], out, err)
+	}
+	hello := events.next(t, "the answer to Hello", func(line string) bool { return strings.HasPrefix(line, "data: ") && strings.Contains(line, "Hello") })
+	var m message
+	if err := json.Unmarshal([]byte(hello[len("data: "):]), &m); err != nil || m.MessageType != "Chat" || m.Direction != "Outgoing" || m.ParticipantID != participant {
+		t.Errorf("the event: %s, %v", hello, err)
+	}
+	out, err := sh(paste[2]).Output()
+	if err := json.Unmarshal(out, &m); err != nil || !strings.HasPrefix(m.Text, "Tandem is a conversation server") {
+		t.Errorf("%s: %s, %v", paste[2], out, err)
+	}
+	if err != nil {
+		t.Error(err)
+	}
+	demoSocket(t, strings.TrimSpace(paste[3]))
+
+	home := section(page, `(?m)^LOOK\n.*(http://\S+)$`)
+	resp, err := http.Get(home)
+	if err != nil || resp.StatusCode != http.StatusOK || !strings.HasPrefix(resp.Header.Get("Content-Type"), "text/html") {
+		t.Errorf("%s: %+v, %v", home, resp, err)
+	} else {
+		_ = resp.Body.Close()
+	}
+
+	_ = cmd.Process.Signal(os.Interrupt)
+	select {
+	case err := <-gone:
+		if err != nil {
+			t.Errorf("Ctrl-C ended it with %v", err)
+		}
+	case <-time.After(patience):
+		t.Fatal("Ctrl-C does not end it")
+	}
+	events.next(t, "disconnected", func(line string) bool { return line == "event: disconnected" })
+	if said := stdout.String(); said != page || !strings.HasPrefix(said, "\nTandem 0.") || strings.ContainsAny(said, "{}") {
+		t.Errorf("it printed more than its page:\n%s", said)
+	}
+	if said := stderr.String(); said != "" {
+		t.Errorf("on stderr: %s", said)
+	}
+	empty(t, temp)
+}
+
+// section is what a pattern finds in the demo's page.
+func section(page, pattern string) string {
+	if m := regexp.MustCompile(pattern).FindStringSubmatch(page); m != nil {
+		return m[1]
+	}
+	return ""
+}
+
+// demoSocket runs the WebSocket line where the demo says, in a page's console;
+// without a browser, in a client that takes its address from it.
+func demoSocket(t *testing.T, line string) {
+	t.Helper()
+	if testing.Short() {
+		open(t, section(line, `^new WebSocket\("(ws://[^"]+)"\)`), http.DefaultClient)
+		return
+	}
+	b := browse(t)
+	b.tell(`(0, eval)(` + quote(line) + `).onmessage = (event) => say('frame', JSON.parse(event.data))`)
+	var f frame
+	if b.next("frame", &f); f.Type != "connection" || f.Message != "Connected to chatbot server" {
+		t.Errorf("%s: %+v", line, f)
+	}
+}
+
+// Whoever has a program on one of the ports is told what to do, and nothing is
+// left behind. Seen to fail by listening after the data folder is made and not
+// removing it.
+func TestDemo_saysThatAPortIsTaken(t *testing.T) {
+	t.Parallel()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	taken := l.Addr().String()
+	cmd, temp := demo(t, free(t, 1)[0], taken)
+	out, err := cmd.Output()
+	want := "tandem: cannot listen on " + taken + " (bind: address already in use); choose another with --listen, or stop what has it\n"
+	if exit, ok := err.(*exec.ExitError); !ok || exit.ExitCode() != 1 || len(out) > 0 || string(exit.Stderr) != want {
+		t.Errorf("got %v, stdout %q, stderr %q; want %q", err, out, said(err), want)
+	}
+	empty(t, temp)
+}

@@ -1,0 +1,7 @@
+const escalationMessage = {
+  type: 'human-escalation',
+  reason: 'Need human assistance',
+  timestamp: new Date().toISOString()
+};
+
+websocket.send(JSON.stringify(escalationMessage));

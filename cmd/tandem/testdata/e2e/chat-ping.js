@@ -1,0 +1,6 @@
+const pingMessage = {
+  type: 'ping',
+  timestamp: new Date().toISOString()
+};
+
+websocket.send(JSON.stringify(pingMessage));
