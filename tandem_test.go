@@ -162,9 +162,15 @@ func TestAudience_visibility(t *testing.T) {
 		of, reader tandem.Audience
 		want       bool
 	}{
-		{tandem.Everyone, tandem.Everyone, true}, {tandem.Everyone, tandem.Agents, true}, {tandem.Everyone, tandem.Operators, true},
-		{tandem.Operators, tandem.Everyone, false}, {tandem.Operators, tandem.Agents, false}, {tandem.Operators, tandem.Operators, true},
-		{tandem.Agents, tandem.Everyone, false}, {tandem.Agents, tandem.Agents, true}, {tandem.Agents, tandem.Operators, true},
+		{tandem.Everyone, tandem.Everyone, true},
+		{tandem.Everyone, tandem.Agents, true},
+		{tandem.Everyone, tandem.Operators, true},
+		{tandem.Operators, tandem.Everyone, false},
+		{tandem.Operators, tandem.Agents, false},
+		{tandem.Operators, tandem.Operators, true},
+		{tandem.Agents, tandem.Everyone, false},
+		{tandem.Agents, tandem.Agents, true},
+		{tandem.Agents, tandem.Operators, true},
 		{tandem.Audience(9), tandem.Operators, false},
 	} {
 		if got := c.of.VisibleTo(c.reader); got != c.want {

@@ -163,9 +163,10 @@ func (n *node) reload(next Config) {
 func (n *node) drain() {
 	n.mu.Lock()
 	n.draining = true
+	patience := n.config.Drain
 	n.mu.Unlock()
 	n.api.Stop()
-	ctx, cancel := context.WithTimeout(context.Background(), n.config.Drain)
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	n.turns.Stop(ctx)
 	ctx, cancel = context.WithTimeout(context.Background(), 5*time.Second)

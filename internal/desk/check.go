@@ -15,8 +15,12 @@ func (d *Desk) checkPost(in *Post) error {
 		return tandem.Errorf(tandem.Invalid, "Invalid message type specified.")
 	}
 	for _, l := range []struct{ what, value string }{
-		{"requestId", in.RequestID}, {"scope", in.Scope}, {"hint", in.Hint}, {"clientMessageId", in.ClientID},
-		{"Idempotency-Key", in.Key}, {"medium", in.Medium},
+		{"requestId", in.RequestID},
+		{"scope", in.Scope},
+		{"hint", in.Hint},
+		{"clientMessageId", in.ClientID},
+		{"Idempotency-Key", in.Key},
+		{"medium", in.Medium},
 	} {
 		if err := tandem.ValidLabel(l.what, l.value); err != nil {
 			return err

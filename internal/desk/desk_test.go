@@ -54,10 +54,12 @@ func open(t testing.TB, with setup) *office {
 	if o.store, err = store.Open(t.Context(), store.Options{Dir: with.dir, Clock: with.clock, Committed: committed}); err != nil {
 		t.Fatal(err)
 	}
-	o.turns = turn.New(turn.Options{Store: o.store, Hub: o.hub, Agents: with.agents, Limits: limits, Clock: with.clock,
+	o.turns = turn.New(turn.Options{
+		Store: o.store, Hub: o.hub, Agents: with.agents, Limits: limits, Clock: with.clock,
 		Handoff: func(ctx context.Context, a tandem.Address, conv string, req tandem.HandoffRequest) error {
 			return o.desk.AgentAsks(ctx, a, conv, req)
-		}})
+		},
+	})
 	o.desk = desk.New(desk.Options{Store: o.store, Hub: o.hub, Turns: o.turns, Limits: limits, Clock: with.clock})
 	if err := o.turns.Start(t.Context()); err != nil {
 		t.Fatal(err)

@@ -323,9 +323,12 @@ func TestHistory_pagesBothWaysWithoutGaps(t *testing.T) {
 		h    desk.History
 		want string
 	}{
-		{desk.History{Page: 1, PageSize: 2}, "fe"}, {desk.History{Page: 2, PageSize: 2}, "dc"},
-		{desk.History{Page: 3, PageSize: 2}, "ba"}, {desk.History{Page: 4, PageSize: 2}, ""},
-		{desk.History{After: ids[1], PageSize: 2}, "cd"}, {desk.History{After: ids[4], PageSize: 9}, "f"},
+		{desk.History{Page: 1, PageSize: 2}, "fe"},
+		{desk.History{Page: 2, PageSize: 2}, "dc"},
+		{desk.History{Page: 3, PageSize: 2}, "ba"},
+		{desk.History{Page: 4, PageSize: 2}, ""},
+		{desk.History{After: ids[1], PageSize: 2}, "cd"},
+		{desk.History{After: ids[4], PageSize: 9}, "f"},
 	} {
 		if got := page(c.h); got != c.want {
 			t.Errorf("%+v gave %q, want %q", c.h, got, c.want)

@@ -133,11 +133,13 @@ func valueLists(columns, n int) string {
 }
 
 func bulkThreads() *bulk {
-	return &bulk{columns: 16, before: `insert into thread (id, tenant, workflow, participant, head, head_hash, head_at, trim, trim_hash,
+	return &bulk{
+		columns: 16, before: `insert into thread (id, tenant, workflow, participant, head, head_hash, head_at, trim, trim_hash,
 		epoch, holder, conversation, reserved, answer, chat_mark, touched_at) values `,
 		after: ` on conflict (id) do update set head = excluded.head, head_hash = excluded.head_hash, head_at = excluded.head_at,
 		epoch = excluded.epoch, holder = excluded.holder, conversation = excluded.conversation, reserved = excluded.reserved,
-		answer = excluded.answer, chat_mark = excluded.chat_mark, touched_at = excluded.touched_at`}
+		answer = excluded.answer, chat_mark = excluded.chat_mark, touched_at = excluded.touched_at`,
+	}
 }
 
 func bulkEvents() *bulk {
