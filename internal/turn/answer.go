@@ -75,7 +75,6 @@ func (r *Runner) converse(t *turn, a *agent) (began time.Time, later bool) {
 		end(true)
 		return
 	}
-	t.set(func() { t.asked = true })
 	c := &call{r: r, t: t, agent: a}
 	began = r.clock()
 	err = c.through(ctx, q)
@@ -160,7 +159,7 @@ func (r *Runner) finish(t *turn, a *agent, err error) {
 // next start.
 func (r *Runner) awaitPush(t *turn, a *agent, from time.Time) {
 	var early bool
-	t.set(func() { t.later, t.asked, early = true, false, t.early })
+	t.set(func() { t.later, early = true, t.early })
 	if early {
 		r.drop(t, "stop")
 		return

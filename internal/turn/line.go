@@ -103,7 +103,12 @@ func (r *Runner) unqueue(l *line, t *turn) {
 // park leaves t open and lets the line go on. With a total it fails when that
 // has passed since the question.
 func (r *Runner) park(t *turn, total time.Duration) {
-	t.set(func() { t.later = true })
+	var early bool
+	t.set(func() { t.later, early = true, t.early })
+	if early { // the push was faster than we are
+		r.drop(t, "stop")
+		return
+	}
 	r.metric.Turn.Ended.Of("later").Inc()
 	r.mu.Lock()
 	defer r.mu.Unlock()

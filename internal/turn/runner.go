@@ -152,7 +152,7 @@ func (r *Runner) Waiting(a tandem.Address, requestID string) (question int64, ok
 			return false
 		}
 		t.set(func() {
-			t.early = t.early || t.asked
+			t.early = true
 			if match = t.later && !t.over; match {
 				t.claimed = now
 			}

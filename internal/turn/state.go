@@ -40,9 +40,8 @@ type turn struct {
 	text    strings.Builder
 	saved   int // bytes of text in checkpoints
 	sources string
-	asked   bool      // the agent is being asked
 	later   bool      // open until a push comes
-	early   bool      // a push came while the agent was being asked
+	early   bool      // a push came before the turn was put aside for it
 	claimed time.Time // when a push for it was last on its way
 
 	// Of the line it is in; guarded by Runner.mu.
