@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -53,8 +54,8 @@ func (c DemoCmd) Run(s *session) (err error) {
 	}
 	config.Drain = 2 * time.Second
 	log := newLog(logFile, config.LogLevel)
-	return serve(s.ctx, config, log, load, func(n *node) error {
-		text, err := c.page(s, n, logFile.Name())
+	return serve(s.ctx, config, log, load, func(n *node, addrs []net.Listener) error {
+		text, err := c.page(s, n, logFile.Name(), addrs)
 		if err != nil {
 			return err
 		}
@@ -65,7 +66,7 @@ func (c DemoCmd) Run(s *session) (err error) {
 }
 
 // page is what the demo prints. Every line under PASTE is run by a test.
-func (c DemoCmd) page(s *session, n *node, logFile string) (string, error) {
+func (c DemoCmd) page(s *session, n *node, logFile string, addrs []net.Listener) (string, error) {
 	key, _, err := n.auth.CreateKey(s.ctx, auth.KeyRequest{Tenant: demoTenant, Name: "demo", Role: tandem.Agent})
 	if err != nil {
 		return "", err
@@ -76,9 +77,10 @@ func (c DemoCmd) page(s *session, n *node, logFile string) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	ports := make([]string, len(c.Listen))
-	for i, addr := range c.Listen {
-		ports[i] = addr[strings.LastIndexByte(addr, ':')+1:]
+	hosts, ports := make([]string, len(addrs)), make([]string, len(addrs))
+	for i, l := range addrs {
+		hosts[i] = l.Addr().String()
+		ports[i] = hosts[i][strings.LastIndexByte(hosts[i], ':')+1:]
 	}
 	answers := "the built-in concierge answers: it knows a few things about Tandem and hands over when asked"
 	if c.Agent != "" {
@@ -86,7 +88,7 @@ func (c DemoCmd) page(s *session, n *node, logFile string) (string, error) {
 	}
 	return strings.NewReplacer(
 		"{version}", tandem.Version, "{log}", logFile, "{key}", key.Reveal(), "{token}", token.Token.Reveal(), "{answers}", answers,
-		"{api}", ports[0], "{chat}", ports[len(ports)-1], "{ports}", strings.Join(ports, ", "),
+		"{api}", ports[0], "{chat}", ports[len(ports)-1], "{addresses}", strings.Join(hosts, ", "),
 		"{tenant}", demoTenant, "{workflow}", demoWorkflow, "{participant}", demoParticipant,
 	).Replace(demoPage), nil
 }
@@ -112,5 +114,5 @@ SIGN IN
   API key   {key}   tenant {tenant}, role agent (may read and post to every thread: keep it on servers)
   Token     {token}  participant {participant}, workflow {workflow}, 12 h
 
-Listening on 127.0.0.1: {ports} (each serves everything). Your own agent: make demo AGENT=http://127.0.0.1:8000/chat
+Listening on {addresses} (each serves everything). Your own agent: make demo AGENT=http://127.0.0.1:8000/chat
 `

@@ -48,7 +48,7 @@ func newLog(w io.Writer, level slog.Level) *slog.Logger {
 // serve is the life of a server: open the data, listen, serve until ctx ends or
 // the store is lost, drain, close. load is called on SIGHUP; listening, if not
 // nil, once every address is open, with a node to make credentials with.
-func serve(ctx context.Context, c Config, log *slog.Logger, load func() (Config, error), listening func(*node) error) (err error) {
+func serve(ctx context.Context, c Config, log *slog.Logger, load func() (Config, error), listening func(*node, []net.Listener) error) (err error) {
 	secure, reread, err := tlsConfig(c)
 	if err != nil {
 		return err
@@ -85,7 +85,7 @@ func serve(ctx context.Context, c Config, log *slog.Logger, load func() (Config,
 	start(public, addrs, secure != nil)
 	start(private, ops, false)
 	if listening != nil {
-		err = listening(n)
+		err = listening(n, addrs)
 	}
 	if err == nil {
 		err = n.wait(ctx, failed, load, reread)

@@ -36,7 +36,7 @@ type Follow struct {
 	// as the word that its own message was stored. It returns nil for none.
 	Note func(at tandem.Cursor) []byte
 
-	// Own, if set, reports whether this very connection posted the message, and
+	// Own, if set, reports whether this very connection caused the message, and
 	// needs not be shown it again.
 	Own func(id string) bool
 }

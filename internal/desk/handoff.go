@@ -12,6 +12,7 @@ import (
 // Escalation asks for a person.
 type Escalation struct {
 	Address      tandem.Address
+	ID           string // of the Handoff message, made with NewMessageID before; made here if empty
 	Conversation string // of an agent's wish: only if this one is still ACTIVE; empty: whichever is, or a new one
 	Reason       string
 	Urgency      tandem.Urgency
@@ -39,7 +40,10 @@ func (d *Desk) Escalate(ctx context.Context, p tandem.Principal, in Escalation) 
 		return tandem.Conversation{}, err
 	}
 	now := d.clock()
-	ids := [2]string{tandem.NewID("msg_", now), tandem.NewID("evt_", now)}
+	ids := [2]string{in.ID, tandem.NewID("evt_", now)}
+	if ids[0] == "" {
+		ids[0] = d.NewMessageID()
+	}
 	meta := metaOf(ctx, p, "")
 	var after tandem.Conversation
 	_, err := d.store.Append(ctx, store.Append{

@@ -22,8 +22,8 @@ type List struct {
 
 // Conversations lists the tenant's conversations that p may see: the critical
 // first, then those that wait longest. next is the cursor of the next page, empty
-// at the end. Operators see what nobody holds and what they hold; supervisors and
-// owners all; others are refused with Forbidden.
+// at the end. Operators see what nobody holds and what they hold; supervisors,
+// owners and back ends all; participants are refused with Forbidden.
 func (d *Desk) Conversations(ctx context.Context, p tandem.Principal, l List) (list []tandem.Conversation, next string, err error) {
 	f := store.ConversationFilter{
 		Tenant: p.Tenant, Workflow: l.Workflow, Status: l.Status, Mode: l.Mode, Urgency: l.Urgency, AdminID: l.AdminID, Limit: l.Limit + 1,
@@ -31,7 +31,7 @@ func (d *Desk) Conversations(ctx context.Context, p tandem.Principal, l List) (l
 	switch p.Role {
 	case tandem.Operator:
 		f.Visible = p.Subject
-	case tandem.Supervisor, tandem.Owner:
+	case tandem.Supervisor, tandem.Owner, tandem.Agent:
 	default:
 		return nil, "", errForbidden()
 	}

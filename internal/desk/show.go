@@ -68,7 +68,7 @@ func (f *Follower) show(ctx context.Context, b *Batch, entry *hub.Entry) error {
 		if m.Type != tandem.Handoff && !f.req.Filter.Shows(m.Scope) {
 			return nil
 		}
-		if f.req.Own != nil && m.Direction == tandem.Incoming && f.req.Own(e.ID) {
+		if f.req.Own != nil && f.req.Own(e.ID) {
 			return nil
 		}
 		if e.Seq <= f.replay && (m.Direction != tandem.Outgoing || m.Type != tandem.Chat || e.At.Before(f.since)) {
