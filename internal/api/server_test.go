@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"strings"
 	"testing"
+	"time"
 
 	"go.uber.org/goleak"
 
@@ -121,6 +122,8 @@ type listener struct {
 	res *http.Response
 	in  *bufio.Reader
 	all bytes.Buffer
+
+	patience *time.Timer // cuts the stream: what must come has not come
 }
 
 // block is one block of an event stream, as its fields.
@@ -137,7 +140,7 @@ func (s *site) listen(key, query string, header ...string) *listener {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	l := &listener{s: s, req: r, res: res, in: bufio.NewReader(res.Body)}
+	l := &listener{s: s, req: r, res: res, in: bufio.NewReader(res.Body), patience: time.AfterFunc(20*time.Second, func() { res.Body.Close() })}
 	s.t.Cleanup(l.close)
 	return l
 }
@@ -145,6 +148,7 @@ func (s *site) listen(key, query string, header ...string) *listener {
 // close leaves the stream, and holds what was read of it against the specification.
 func (l *listener) close() {
 	if l.res != nil {
+		l.patience.Stop()
 		l.res.Body.Close()
 		check.Response(l.s.t, l.req, l.res, l.all.Bytes())
 		l.res = nil
