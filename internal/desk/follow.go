@@ -59,6 +59,7 @@ type Follower struct {
 	rings  uint64        // the bell's count when the log was last read to its end
 	gap    *tandem.Gap   // to be told first
 	reset  bool          // to be told first
+	last   bool          // the server ends: after one more look at what there is, so does the stream
 
 	open   open  // the answer under way at cursor
 	replay int64 // up to this seq only finished answers are shown
@@ -202,8 +203,9 @@ func (f *Follower) Next(ctx context.Context) (Batch, error) {
 		if err := f.verify(ctx); err != nil {
 			return Batch{}, err
 		}
+		f.last = f.watch.Ended() == EndShutdown
 		rings := f.watch.Rings()
-		if f.fresh || rings != f.rings {
+		if f.fresh || f.last || rings != f.rings {
 			b, more, err := f.read(ctx)
 			if err != nil {
 				return Batch{}, err
@@ -226,7 +228,7 @@ func (f *Follower) Next(ctx context.Context) (Batch, error) {
 		if b, ok, err := f.tokens(ctx); err != nil || ok {
 			return b, err
 		}
-		if f.fresh { // the answer under way has ended: read its end
+		if f.fresh || f.last { // the answer under way has ended: read its end
 			continue
 		}
 		if err := f.wait(ctx); err != nil {
@@ -236,9 +238,11 @@ func (f *Follower) Next(ctx context.Context) (Batch, error) {
 }
 
 // first is what has to be told before anything else: the end, what is due by the
-// clock however much there is to read, and where the stream really begins.
+// clock however much there is to read, and where the stream really begins. When
+// the server ends, what it waited for, the end of an answer above all, is shown
+// before.
 func (f *Follower) first() (Batch, bool) {
-	if why := f.watch.Ended(); why != "" {
+	if why := f.watch.Ended(); why != "" && (why != EndShutdown || f.last) {
 		return Batch{Ended: why}, true
 	}
 	if b, ok := f.timed(f.desk.clock()); ok {
