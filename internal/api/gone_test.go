@@ -5,6 +5,10 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	tandem "github.com/seed4677ff1f/tandem"
+	"github.com/seed4677ff1f/tandem/internal/auth"
+	"github.com/seed4677ff1f/tandem/internal/desk"
 )
 
 // pair is both ends of a connection.
@@ -93,4 +97,28 @@ func TestWatcher_anOldEventMeansNobody(t *testing.T) {
 	clientB.Close()
 	<-gone
 	forget()
+}
+
+// What was revoked after the credential was judged, and before the stream could
+// be told, does not open it. Seen to fail without the second look.
+func TestEvents_lookAgainAtTheCredential(t *testing.T) {
+	h := openChat(t, chatWith{})
+	token, err := h.auth.Mint(t.Context(), auth.MintRequest{Subject: "ann", Role: tandem.Participant})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := h.auth.Authenticate(t.Context(), auth.Present(token.Token.Reveal(), false), auth.Use{Purpose: auth.Stream})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := h.auth.RevokeSubject(t.Context(), "default", "ann"); err != nil {
+		t.Fatal(err)
+	}
+	_, err = h.server.subscribe(t.Context(), desk.Follow{Principal: p, Address: testAddress, View: participantView})
+	if tandem.KindOf(err) != tandem.Unauthorized {
+		t.Errorf("got %v", err)
+	}
+	if n := h.hub.Streams(); n != 0 {
+		t.Errorf("%d streams are left open", n)
+	}
 }

@@ -49,7 +49,7 @@ func TestConverse_endsWithItsCallerAndWithTheServer(t *testing.T) {
 	if err := <-ended; err == nil {
 		t.Error("an answer came")
 	}
-	bob := strings.Replace(converse, "ann", "bob", 1)
+	bob := strings.NewReplacer("ann", "bob", "Seconds=10", "Seconds=600").Replace(converse)
 	status := make(chan int)
 	go func() {
 		res, _ := s.ask("POST", bob, s.key("bob"), "")
