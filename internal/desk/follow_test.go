@@ -340,3 +340,27 @@ func TestFollow_refusesAnothersThread(t *testing.T) {
 		t.Errorf("%d watch", n)
 	}
 }
+
+// Law 10: what is handed to a reader at once, and so what one that is stuck holds,
+// is bounded in bytes, from memory and from the store. Broken by counting events
+// alone.
+func TestFollow_batchesAreBoundedInBytesToo(t *testing.T) {
+	o := open(t, setup{})
+	live := o.follows(eventsOf("ann"))
+	text, start := strings.Repeat("x", 100<<10), addr("ann").Start()
+	const n = 12
+	for range n {
+		o.pushes("ann", text)
+	}
+	req := eventsOf("ann")
+	req.After = &start
+	for name, r := range map[string]*reader{"from memory": live, "from the store": o.follows(req)} {
+		for got := 0; got < n; {
+			b := r.next()
+			if len(b.Frames) == 0 || len(b.Frames) > 3 {
+				t.Fatalf("%s: %d frames at once", name, len(b.Frames))
+			}
+			got += len(b.Frames)
+		}
+	}
+}

@@ -6,6 +6,7 @@ import (
 
 	tandem "github.com/seed4677ff1f/tandem"
 	"github.com/seed4677ff1f/tandem/internal/hub"
+	"github.com/seed4677ff1f/tandem/internal/store"
 )
 
 // read takes the next events, from memory if it reaches back far enough, and
@@ -13,15 +14,17 @@ import (
 func (f *Follower) read(ctx context.Context) (b Batch, more bool, err error) {
 	entries, ok := f.watch.Tail(f.cursor.Seq)
 	if ok && !f.deep {
-		if len(entries) > pageLen {
-			entries, more = entries[:pageLen], true
-		}
-		for _, e := range entries {
+		size := 0
+		for i, e := range entries {
+			if i == pageLen || size >= store.PageSize { // a reader that is stuck holds no more than this
+				return b, true, nil
+			}
+			size += len(e.Event.Body)
 			if err := f.show(ctx, &b, e); err != nil {
 				return b, false, err
 			}
 		}
-		return b, more, nil
+		return b, false, nil
 	}
 	f.desk.metric.Hub.TailMisses.Inc()
 	page, err := f.desk.store.Read(ctx, f.req.Address, f.cursor, pageLen)
@@ -37,7 +40,7 @@ func (f *Follower) read(ctx context.Context) (b Batch, more bool, err error) {
 			return b, false, err
 		}
 	}
-	return b, len(page.Events) == pageLen, nil
+	return b, page.More, nil
 }
 
 // show adds what the view makes of one event, and moves the cursor past it.

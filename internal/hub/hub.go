@@ -49,12 +49,17 @@ type shard struct {
 // tailLen is how many of a followed thread's last events stay in memory.
 const tailLen = 64
 
+// tailSize is how many bytes of bodies they may have together. Both are passed by
+// as much again before the oldest go.
+const tailSize = 1 << 20
+
 // topic is one thread on this node while somebody follows it or an answer of it
 // is on its way.
 type topic struct {
 	mu       sync.Mutex // guards all below
 	watchers []*Watcher
 	tail     []*Entry // contiguous, oldest first
+	size     int      // bytes of bodies in tail
 	answers  []*answer
 	verified time.Time // when a follower last looked for lost rings
 	rings    uint64    // how often events rang: who saw this number has no need to read
@@ -130,13 +135,30 @@ func (t *topic) push(e *tandem.Event) {
 		if e.Seq <= t.tail[n-1].Event.Seq {
 			return
 		}
-		t.tail = nil
+		t.forget()
 	}
-	if len(t.tail) == 2*tailLen { // move rarely, and to fresh memory: readers hold slices of the old
-		t.tail = append(make([]*Entry, 0, 2*tailLen), t.tail[tailLen:]...)
+	if len(t.tail) == 2*tailLen || t.size+len(e.Body) > 2*tailSize {
+		t.shorten()
 	}
 	t.tail = append(t.tail, &Entry{Event: e})
+	t.size += len(e.Body)
 }
+
+// shorten keeps the newest of the tail. It moves them to fresh memory: readers
+// hold slices of the old.
+func (t *topic) shorten() {
+	keep, size := 0, 0
+	for keep < min(tailLen, len(t.tail)) {
+		n := len(t.tail[len(t.tail)-1-keep].Event.Body)
+		if size+n > tailSize {
+			break
+		}
+		keep, size = keep+1, size+n
+	}
+	t.tail, t.size = append(make([]*Entry, 0, 2*tailLen), t.tail[len(t.tail)-keep:]...), size
+}
+
+func (t *topic) forget() { t.tail, t.size = nil, 0 }
 
 // ring wakes every follower. t.mu is held.
 func (t *topic) ring() {

@@ -243,3 +243,36 @@ func TestEndStreams_endsWhoMatches(t *testing.T) {
 	a.Close()
 	b.Close()
 }
+
+// Law 10. Broken by counting events alone: a hundred of the largest are a hundred
+// times what one may be.
+func TestTail_isBoundedInBytesToo(t *testing.T) {
+	n := 0
+	h := hub.New(hub.Options{Codec: plain(&n)})
+	w := watch(t, h, asAnn, 0)
+	defer w.Close()
+	const last, size = 100, 100 << 10
+	for seq := int64(1); seq <= last; seq++ {
+		h.Ring(ann, []tandem.Event{{Seq: seq, Body: make([]byte, size)}})
+	}
+	kept := 0
+	for seq := int64(last - 1); seq >= 0; seq-- {
+		if entries, ok := w.Tail(seq); ok {
+			kept = len(entries)
+		}
+	}
+	if kept < 10 || kept*size > 2<<20 {
+		t.Errorf("%d events of %d bytes are kept", kept, size)
+	}
+	h.Ring(ann, []tandem.Event{{Seq: last + 1, Body: make([]byte, 3<<20)}})
+	if entries, ok := w.Tail(last); !ok || len(entries) != 1 {
+		t.Errorf("one that is larger than all is not there: %d", len(entries))
+	}
+	h.Ring(ann, events(last+2, last+2))
+	if entries, ok := w.Tail(last + 1); !ok || len(entries) != 1 {
+		t.Errorf("the one after it is not there: %d", len(entries))
+	}
+	if _, ok := w.Tail(last); ok {
+		t.Error("what is too large is still kept")
+	}
+}

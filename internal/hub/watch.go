@@ -121,7 +121,7 @@ func (w *Watcher) Close() {
 			t.watchers = slices.Delete(t.watchers, i, i+1)
 		}
 		if len(t.watchers) == 0 {
-			t.tail = nil
+			t.forget()
 		}
 	})
 	w.hub.caps.forget(w)
@@ -215,7 +215,7 @@ func (w *Watcher) Doubt() {
 	t := w.topic
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.tail = nil
+	t.forget()
 	t.rings++
 	t.ring()
 }

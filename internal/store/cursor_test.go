@@ -5,6 +5,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -228,5 +229,33 @@ func TestConversations_listsUrgentFirstThenLongestWaiting(t *testing.T) {
 	}
 	if list, err := s.Conversations(context.Background(), ConversationFilter{Tenant: "other", Limit: 9}); err != nil || len(list) != 0 {
 		t.Errorf("another tenant sees %d (%v)", len(list), err)
+	}
+}
+
+// Law 10: a page is full after so many events, or with the one that brings its
+// bodies to PageSize. Broken by counting events alone.
+func TestRead_pagesAreBoundedInBytesToo(t *testing.T) {
+	s := open(t, Options{})
+	a := address(t, "ann")
+	body := func(n int) string { return `"` + strings.Repeat("x", n-2) + `"` }
+	for _, n := range []int{PageSize - 1, 10, PageSize, 2 * PageSize, 10} {
+		mustAppend(t, s, say(a, "", body(n)))
+	}
+	at := a.Start()
+	for i, want := range []struct {
+		n    int
+		more bool
+	}{{2, true}, {1, true}, {1, true}, {1, false}, {0, false}} {
+		p := read(t, s, a, at)
+		if len(p.Events) != want.n || p.More != want.more {
+			t.Errorf("page %d: %d events, more %v; want %d, %v", i, len(p.Events), p.More, want.n, want.more)
+		}
+		if len(p.Events) > 0 {
+			at = p.Events[len(p.Events)-1].Cursor()
+		}
+	}
+	p, err := s.Read(t.Context(), a, a.Start(), 1)
+	if err != nil || len(p.Events) != 1 || !p.More {
+		t.Errorf("a page of one: %d events, more %v, %v", len(p.Events), p.More, err)
 	}
 }

@@ -16,6 +16,7 @@ type Page struct {
 	Thread tandem.Thread  // the row at the moment of reading
 	Events []tandem.Event // in order, directly after From
 	From   tandem.Cursor  // where the page begins: the cursor asked for, or the trim horizon
+	More   bool           // there are events after the last of these
 
 	// Gap says that the events Gap.From..Gap.To were there and are kept no more.
 	Gap *tandem.Gap
@@ -23,7 +24,11 @@ type Page struct {
 	Reset bool
 }
 
-// Read returns at most limit events after the cursor. A cursor below what is
+// PageSize is how many bytes of bodies make a page full, however few the events.
+const PageSize = 256 << 10
+
+// Read returns at most limit events after the cursor, and no more once their
+// bodies have [PageSize] bytes. A cursor below what is
 // kept gives a Gap, one that is unknown or foreign a Reset; either way the page
 // then starts at the oldest event kept. It is never taken for caught up. A
 // thread without a row is an empty log. limit 0 only checks the cursor.
@@ -53,8 +58,11 @@ func (s *Store) Read(ctx context.Context, a tandem.Address, after tandem.Cursor,
 		}
 	}
 	if limit > 0 {
-		p.Events, err = readEvents(ctx, tx, selectEvent+` where thread = ? and seq > ? order by seq limit ?`,
+		p.Events, err = readEvents(ctx, tx, PageSize, selectEvent+` where thread = ? and seq > ? order by seq limit ?`,
 			p.Thread.ID, p.From.Seq, limit)
+		if n := len(p.Events); n > 0 {
+			p.More = p.Events[n-1].Seq < p.Thread.Head
+		}
 	}
 	return p, err
 }
@@ -92,19 +100,22 @@ func readThread(ctx context.Context, q querier, a tandem.Address) (tandem.Thread
 	return t, nil
 }
 
-func readEvents(ctx context.Context, q querier, query string, args ...any) ([]tandem.Event, error) {
+// readEvents reads what the query finds, up to the event with which the bodies
+// have full bytes; 0 for all.
+func readEvents(ctx context.Context, q querier, full int, query string, args ...any) ([]tandem.Event, error) {
 	rows, err := q.QueryContext(ctx, query, args...)
 	if err != nil {
 		return nil, fmt.Errorf("read events: %w", err)
 	}
 	defer rows.Close()
 	var events []tandem.Event
-	for rows.Next() {
+	for size := 0; (full == 0 || size < full) && rows.Next(); {
 		e, err := scanEvent(rows)
 		if err != nil {
 			return nil, fmt.Errorf("read event: %w", err)
 		}
 		events = append(events, e)
+		size += len(e.Body)
 	}
 	return events, rows.Err()
 }
@@ -147,7 +158,7 @@ func (s *Store) Before(ctx context.Context, a tandem.Address, seq int64, limit i
 	if err != nil || t.ID == 0 {
 		return nil, err
 	}
-	return readEvents(ctx, s.readers, selectEvent+` where thread = ? and seq < ? order by seq desc limit ?`, t.ID, seq, limit)
+	return readEvents(ctx, s.readers, 0, selectEvent+` where thread = ? and seq < ? order by seq desc limit ?`, t.ID, seq, limit)
 }
 
 // Find returns the event with this id on the thread; NotFound if there is none.
