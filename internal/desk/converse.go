@@ -16,7 +16,7 @@ func (d *Desk) Converse(ctx context.Context, p tandem.Principal, in Post, wait t
 	if err := maySpeakAs(p, in.Address); err != nil {
 		return tandem.Event{}, err
 	}
-	w, err := d.hub.Watch(in.Address, p, 0, 0)
+	w, err := d.hub.Watch(in.Address, p, 0, 0, nil)
 	if err != nil {
 		return tandem.Event{}, err
 	}

@@ -46,10 +46,14 @@ type Follow struct {
 // which an event could be lost or doubled. Next may be called by one goroutine
 // at a time; Renew and End by any.
 type Follower struct {
-	desk  *Desk
-	watch *hub.Watcher
-	req   Follow
-	view  tandem.View
+	desk    *Desk
+	watch   *hub.Watcher
+	address tandem.Address
+	view    tandem.View
+	filter  tandem.Filter
+	note    func(at tandem.Cursor) []byte // may be nil
+	own     func(id string) bool          // may be nil
+	warn    time.Duration
 
 	cursor tandem.Cursor // everything up to here was shown
 	told   int64         // seq up to which the client knows its place by an id
@@ -89,16 +93,18 @@ func (d *Desk) Follow(ctx context.Context, req Follow) (*Follower, error) {
 	if err := mayRead(req.Principal, req.Address); err != nil {
 		return nil, err
 	}
-	w, err := d.hub.Watch(req.Address, req.Principal, req.View.Face, d.limits.Streams)
+	w, err := d.hub.Watch(req.Address, req.Principal, req.View.Face, d.limits.Streams, req.Hangup)
 	if err != nil {
 		return nil, err
 	}
-	w.OnEnd(req.Hangup)
-	f := &Follower{desk: d, watch: w, req: req, view: req.View, heartbeat: req.Heartbeat, fresh: true}
+	f := &Follower{
+		desk: d, watch: w, address: req.Address, view: req.View, filter: req.Filter, note: req.Note, own: req.Own,
+		warn: req.Warn, heartbeat: req.Heartbeat, fresh: true,
+	}
 	if a := req.Principal.Audience(); a != tandem.Operators && f.view.Audience != a {
 		f.view.Audience = a
 	}
-	if err := f.place(ctx); err != nil {
+	if err := f.place(ctx, &req); err != nil {
 		w.Close()
 		return nil, err
 	}
@@ -108,25 +114,25 @@ func (d *Desk) Follow(ctx context.Context, req Follow) (*Follower, error) {
 }
 
 // place finds where the stream begins.
-func (f *Follower) place(ctx context.Context) error {
+func (f *Follower) place(ctx context.Context, req *Follow) error {
 	st := f.desk.store
-	after := f.req.Address.Start()
-	if f.req.After != nil {
-		after = *f.req.After
+	after := f.address.Start()
+	if req.After != nil {
+		after = *req.After
 	}
 	rings := f.watch.Rings()
-	page, err := st.Read(ctx, f.req.Address, after, 0)
+	page, err := st.Read(ctx, f.address, after, 0)
 	if err != nil {
 		return err
 	}
 	switch {
-	case f.req.Unknown:
+	case req.Unknown:
 		f.cursor, f.reset = page.Thread.TrimCursor(), true
-	case f.req.After != nil:
+	case req.After != nil:
 		f.cursor, f.gap, f.reset = page.From, page.Gap, page.Reset
-	case f.req.Replay > 0:
+	case req.Replay > 0:
 		f.replay = page.Thread.Head
-		f.since = f.desk.clock().Add(-f.req.Replay)
+		f.since = f.desk.clock().Add(-req.Replay)
 		mark, err := st.CursorAt(ctx, page.Thread, max(page.Thread.ChatMark, page.Thread.Trim), f.since)
 		if err != nil {
 			return err
@@ -169,7 +175,7 @@ func (f *Follower) Renew(p tandem.Principal) {
 func (f *Follower) Wake() { f.watch.Wake() }
 
 // Subscribers is how many streams follow the thread.
-func (f *Follower) Subscribers() int { return f.desk.hub.Subscribers(f.req.Address) }
+func (f *Follower) Subscribers() int { return f.desk.hub.Subscribers(f.address) }
 
 // Close ends the following.
 func (f *Follower) Close() {
@@ -220,8 +226,8 @@ func (f *Follower) Next(ctx context.Context) (Batch, error) {
 				continue
 			}
 		}
-		if f.req.Note != nil {
-			if frame := f.req.Note(f.cursor); frame != nil {
+		if f.note != nil {
+			if frame := f.note(f.cursor); frame != nil {
 				return Batch{Frames: [][]byte{frame}}, nil
 			}
 		}
@@ -262,12 +268,11 @@ func (f *Follower) first() (Batch, bool) {
 // timed is what is due at now: the credential's end, the warning before it, or a
 // heartbeat.
 func (f *Follower) timed(now time.Time) (Batch, bool) {
-	p := f.watch.Principal()
-	if !p.Expires.IsZero() {
+	if p := f.watch.Principal(); !p.Expires.IsZero() {
 		if !now.Before(p.Expires.Add(Leeway)) {
 			return Batch{Ended: EndExpired}, true
 		}
-		if f.req.Warn > 0 && f.warned != p.Expires && !now.Before(p.Expires.Add(-f.req.Warn)) {
+		if f.warn > 0 && f.warned != p.Expires && !now.Before(p.Expires.Add(-f.warn)) {
 			f.warned = p.Expires
 			return Batch{Expiring: p.Expires}, true
 		}
@@ -292,7 +297,7 @@ func (f *Follower) verify(ctx context.Context) error {
 	if !f.watch.Verify(f.desk.clock(), f.heartbeat/2) {
 		return nil
 	}
-	head, err := f.desk.store.Head(ctx, f.req.Address)
+	head, err := f.desk.store.Head(ctx, f.address)
 	if err == nil && head > f.cursor.Seq {
 		f.watch.Doubt()
 	}
@@ -340,8 +345,8 @@ func (f *Follower) due() time.Time {
 	}
 	if !p.Expires.IsZero() {
 		sooner(p.Expires.Add(Leeway))
-		if f.req.Warn > 0 && f.warned != p.Expires {
-			sooner(p.Expires.Add(-f.req.Warn))
+		if f.warn > 0 && f.warned != p.Expires {
+			sooner(p.Expires.Add(-f.warn))
 		}
 	}
 	return at

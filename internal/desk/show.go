@@ -27,7 +27,7 @@ func (f *Follower) read(ctx context.Context) (b Batch, more bool, err error) {
 		return b, false, nil
 	}
 	f.desk.metric.Hub.TailMisses.Inc()
-	page, err := f.desk.store.Read(ctx, f.req.Address, f.cursor, pageLen)
+	page, err := f.desk.store.Read(ctx, f.address, f.cursor, pageLen)
 	if err != nil {
 		return b, false, err
 	}
@@ -57,7 +57,7 @@ func (f *Follower) show(ctx context.Context, b *Batch, entry *hub.Entry) error {
 		}
 		f.begin(e)
 		if f.open.shown {
-			f.add(b, e, f.desk.hub.StartFrame(f.req.Address, f.view, f.open.start, e), false)
+			f.add(b, e, f.desk.hub.StartFrame(f.address, f.view, f.open.start, e), false)
 			f.open.begun = true
 		}
 		return nil
@@ -68,32 +68,32 @@ func (f *Follower) show(ctx context.Context, b *Batch, entry *hub.Entry) error {
 		if err != nil {
 			return err
 		}
-		if m.Type != tandem.Handoff && !f.req.Filter.Shows(m.Scope) {
+		if m.Type != tandem.Handoff && !f.filter.Shows(m.Scope) {
 			return nil
 		}
-		if f.req.Own != nil && f.req.Own(e.ID) {
+		if f.own != nil && f.own(e.ID) {
 			return nil
 		}
 		if e.Seq <= f.replay && (m.Direction != tandem.Outgoing || m.Type != tandem.Chat || e.At.Before(f.since)) {
 			return nil
 		}
-		f.add(b, e, f.desk.hub.Frame(f.req.Address, f.view, entry), true)
+		f.add(b, e, f.desk.hub.Frame(f.address, f.view, entry), true)
 		return nil
 	case tandem.KindAnswerFailed:
 		var m tandem.AnswerFailed
-		if json.Unmarshal(e.Body, &m) != nil || !f.req.Filter.Shows(m.Scope) {
+		if json.Unmarshal(e.Body, &m) != nil || !f.filter.Shows(m.Scope) {
 			return nil
 		}
 	}
 	if e.Seq > f.replay {
-		f.add(b, e, f.desk.hub.Frame(f.req.Address, f.view, entry), false)
+		f.add(b, e, f.desk.hub.Frame(f.address, f.view, entry), false)
 	}
 	return nil
 }
 
 // running reports whether the answer that e starts goes on after what is replayed.
 func (f *Follower) running(ctx context.Context, e *tandem.Event) bool {
-	t, err := f.desk.store.Thread(ctx, f.req.Address)
+	t, err := f.desk.store.Thread(ctx, f.address)
 	return err == nil && t.Answer == e.Seq
 }
 
@@ -104,7 +104,7 @@ func (f *Follower) begin(e *tandem.Event) {
 		return
 	}
 	tokens := f.view.Tokens || f.view.Face == tandem.FaceChat
-	f.open.shown = tokens && f.req.Filter.Shows(f.open.start.Scope)
+	f.open.shown = tokens && f.filter.Shows(f.open.start.Scope)
 }
 
 // finish shows the end of an answer: first what its reader lacks of the text, as
@@ -118,10 +118,10 @@ func (f *Follower) finish(b *Batch, entry *hub.Entry) error {
 	}
 	was := f.open
 	f.open = open{}
-	if e.Seq <= f.replay && e.At.Before(f.since) || !f.req.Filter.Shows(m.Scope) {
+	if e.Seq <= f.replay && e.At.Before(f.since) || !f.filter.Shows(m.Scope) {
 		return nil
 	}
-	h, a := f.desk.hub, f.req.Address
+	h, a := f.desk.hub, f.address
 	if f.view.Tokens || f.view.Face == tandem.FaceChat {
 		if was.seq != m.Started || !was.begun || was.sent > len(m.Text) {
 			start := tandem.AnswerStarted{MessageID: e.ID, Role: m.Role, Name: m.Name, Scope: m.Scope, RequestID: m.RequestID, Conversation: m.Conversation}
@@ -160,7 +160,7 @@ func (f *Follower) tokens(ctx context.Context) (Batch, bool, error) {
 	}
 	var b Batch
 	if !o.begun { // whoever joins in the middle has not seen the start
-		b.Frames = append(b.Frames, f.desk.hub.StartFrame(f.req.Address, f.view, o.start, o.event))
+		b.Frames = append(b.Frames, f.desk.hub.StartFrame(f.address, f.view, o.start, o.event))
 		o.begun = true
 	}
 	rest, err := f.rest(ctx)
@@ -185,11 +185,11 @@ func (f *Follower) rest(ctx context.Context) ([]byte, error) {
 	// The hub knows nothing of it: it has ended, or it runs elsewhere, or the
 	// server was killed in its middle. The log or its checkpoints tell.
 	o.stale, f.fresh, f.deep = true, true, true
-	text, err := f.desk.store.Checkpoint(ctx, f.req.Address, o.seq)
+	text, err := f.desk.store.Checkpoint(ctx, f.address, o.seq)
 	if err != nil || len(text) <= o.sent {
 		return nil, err
 	}
 	d := tandem.Delta{Seq: o.seq, Message: o.start.MessageID, Offset: o.sent, Text: text[o.sent:], At: f.desk.clock().UTC()}
 	o.sent = len(text)
-	return f.desk.hub.DeltaFrame(f.req.Address, f.view, d), nil
+	return f.desk.hub.DeltaFrame(f.address, f.view, d), nil
 }

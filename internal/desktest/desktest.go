@@ -204,3 +204,6 @@ func (x *Tandem) Dial() net.Conn {
 	}
 	return c
 }
+
+// Port is the server's TCP port on 127.0.0.1.
+func (x *Tandem) Port() int { return x.http.Listener.Addr().(*net.TCPAddr).Port }

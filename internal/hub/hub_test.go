@@ -36,7 +36,7 @@ var (
 
 func watch(t *testing.T, h *hub.Hub, p tandem.Principal, max int) *hub.Watcher {
 	t.Helper()
-	w, err := h.Watch(ann, p, tandem.FaceEvents, max)
+	w, err := h.Watch(ann, p, tandem.FaceEvents, max, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -178,7 +178,7 @@ func TestWatch_countsStreamsPerHolder(t *testing.T) {
 	for range 3 {
 		open = append(open, watch(t, h, asAnn, 3))
 	}
-	if _, err := h.Watch(ann, asAnn, tandem.FaceEvents, 3); tandem.KindOf(err) != tandem.TooMany {
+	if _, err := h.Watch(ann, asAnn, tandem.FaceEvents, 3, nil); tandem.KindOf(err) != tandem.TooMany {
 		t.Errorf("the fourth of three: %v", err)
 	}
 	bob := asAnn
@@ -188,7 +188,7 @@ func TestWatch_countsStreamsPerHolder(t *testing.T) {
 	for range 3 {
 		open = append(open, watch(t, h, key, 3))
 	}
-	w, err := h.Watch(tandem.Address{Tenant: "default", Workflow: "support", Participant: "bob"}, key, tandem.FaceEvents, 3)
+	w, err := h.Watch(tandem.Address{Tenant: "default", Workflow: "support", Participant: "bob"}, key, tandem.FaceEvents, 3, nil)
 	if err != nil {
 		t.Errorf("an agent key is counted per participant that it names: %v", err)
 	}
@@ -211,16 +211,18 @@ func TestWatch_aTicketsSecondStreamEndsItsFirst(t *testing.T) {
 	h := hub.New(hub.Options{Codec: plain(&n)})
 	p := asAnn
 	p.Kind, p.ID = tandem.CredentialTicket, "tk_1"
-	first := watch(t, h, p, 1)
 	hung := make(chan struct{})
-	first.OnEnd(func() { close(hung) })
+	first, err := h.Watch(ann, p, tandem.FaceEvents, 1, func() { close(hung) })
+	if err != nil {
+		t.Fatal(err)
+	}
 	second := watch(t, h, p, 1)
 	<-hung
 	if first.Ended() != hub.EndReplaced || second.Ended() != "" {
 		t.Errorf("ended %q and %q", first.Ended(), second.Ended())
 	}
 	first.Close()
-	if _, err := h.Watch(ann, asAnn, tandem.FaceEvents, 1); tandem.KindOf(err) != tandem.TooMany {
+	if _, err := h.Watch(ann, asAnn, tandem.FaceEvents, 1, nil); tandem.KindOf(err) != tandem.TooMany {
 		t.Errorf("closing the replaced stream gave its place away twice: %v", err)
 	}
 	second.Close()

@@ -20,9 +20,8 @@ type Watcher struct {
 	bell    chan struct{}
 	ended   atomic.Pointer[string]
 
-	mu        sync.Mutex // guards principal, hangup
-	principal tandem.Principal
-	hangup    func()
+	principal atomic.Pointer[tandem.Principal]
+	hangup    func() // set before the watcher can be seen; may be nil
 }
 
 // Holder is whose open streams are counted together.
@@ -51,12 +50,15 @@ type caps struct {
 
 // Watch begins to watch a thread; events committed after it returns ring. max
 // bounds how many streams the holder may have open, 0 for no bound; one more is
-// refused with kind TooMany. Close the watcher when the stream ends.
+// refused with kind TooMany. hangup, if not nil, is called when the stream is
+// asked to end; it must not block. Close the watcher when the stream ends.
 //
 // A stream opened with a ticket that already has one ends the older: after a
 // tunnel the old one still looks open.
-func (h *Hub) Watch(a tandem.Address, p tandem.Principal, face tandem.Face, max int) (*Watcher, error) {
-	w := &Watcher{hub: h, address: a, holder: HolderOf(p, a), face: face, bell: make(chan struct{}, 1), principal: p}
+func (h *Hub) Watch(a tandem.Address, p tandem.Principal, face tandem.Face, max int, hangup func()) (*Watcher, error) {
+	w := &Watcher{hub: h, address: a, holder: HolderOf(p, a), face: face, bell: make(chan struct{}, 1), hangup: hangup}
+	w.SetPrincipal(p)
+	<-w.bell // nothing has happened yet
 	if p.Kind == tandem.CredentialTicket && face != tandem.FaceChat {
 		w.ticket = p.ID
 		if older := h.caps.replace(w); older != nil {
@@ -158,34 +160,19 @@ func (w *Watcher) end(reason string) {
 			w.hub.caps.leave(w.holder)
 		}
 		w.Wake()
-		w.mu.Lock()
-		hangup := w.hangup
-		w.mu.Unlock()
-		if hangup != nil {
-			hangup()
+		if w.hangup != nil {
+			w.hangup()
 		}
 	}
 }
 
-// OnEnd sets what is called when the stream is asked to end.
-func (w *Watcher) OnEnd(hangup func()) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.hangup = hangup
-}
-
-// Principal returns who follows.
-func (w *Watcher) Principal() tandem.Principal {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.principal
-}
+// Principal returns who follows. Nobody may write to it.
+func (w *Watcher) Principal() *tandem.Principal { return w.principal.Load() }
 
 // SetPrincipal renews who follows, when a socket shows a new token in place.
 func (w *Watcher) SetPrincipal(p tandem.Principal) {
-	w.mu.Lock()
-	w.principal = p
-	w.mu.Unlock()
+	p.Claims = nil // only who posts is asked for them
+	w.principal.Store(&p)
 	w.Wake()
 }
 
@@ -239,7 +226,7 @@ func (h *Hub) EndStreams(match func(tandem.Principal) bool, reason string) int {
 	n := 0
 	for i := range h.shards {
 		for _, w := range h.shards[i].watchers() {
-			if match(w.Principal()) {
+			if match(*w.Principal()) {
 				w.end(reason)
 				n++
 			}
@@ -291,7 +278,7 @@ func (h *Hub) Streams() int {
 func (h *Hub) Any(match func(tandem.Principal) bool) bool {
 	for i := range h.shards {
 		for _, w := range h.shards[i].watchers() {
-			if match(w.Principal()) {
+			if match(*w.Principal()) {
 				return true
 			}
 		}
