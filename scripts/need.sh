@@ -4,6 +4,7 @@
 #   go      Go, new enough for go.mod
 #   race    a C compiler, for the race detector
 #   python  the system's python3 with fastapi and uvicorn, for the tests against a real agent
+#   browser chromium and curl, for the tests that use a server as the documents say
 #   node    Node and npm, for linting the specifications and for the tests against a real model server
 #
 # As root on Debian it installs what is missing, after saying so. Elsewhere it
@@ -45,6 +46,10 @@ for thing in "$@"; do
 	race) have cc || have gcc || have clang || lack "a C compiler, for the race detector" gcc libc6-dev ;;
 	python) /usr/bin/python3 -c 'import fastapi, uvicorn' >/dev/null 2>&1 ||
 		lack "the system's python3 with fastapi and uvicorn, for the tests against a real agent" python3-fastapi uvicorn ;;
+	browser)
+		have chromium || lack "Chromium, for the documents' pages in a real browser" chromium
+		have curl || lack "curl, for the documents' lines" curl
+		;;
 	node) { have node && have npm; } || lack "Node 20.19 or newer with npm, for the specifications and a real model server" nodejs npm ;;
 	*)
 		say "need.sh: what is $thing?"

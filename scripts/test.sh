@@ -4,11 +4,11 @@
 set -eu
 cd "$(dirname "$0")/.."
 
-scripts/need.sh go race python node
+scripts/need.sh go race python browser node
 PATH="$PWD/.tools/bin:$PATH"
 export PATH
 
-# Tests that need uvicorn or npm are skipped where those are missing; here they
+# Tests that need uvicorn, npm or a browser are skipped where those are missing; here they
 # are not missing, so a skip would be a failure that nobody sees.
 export TANDEM_TEST_ALL=1
 

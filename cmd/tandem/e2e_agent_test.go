@@ -64,8 +64,8 @@ func indented(t *testing.T, page, after string) string {
 // A chat with the example agent behind FastAPI and uvicorn, configured as its page
 // says. Its answer is shown token by token, stored, and on the participant's event
 // stream; when it is killed in the middle of a word its answer ends once, and what
-// it said is kept. Seen to fail by a signature over another body, by a second end
-// after a broken answer, and by storing only whole answers.
+// it said is kept. Seen to fail by a signature over another body and by storing only
+// whole answers.
 func TestFastAPI_chat(t *testing.T) {
 	t.Parallel()
 	const secret = "whsec_MDEyMzQ1Njc4OTAxMjM0NTY3ODkwMTIzNDU2Nzg5MDE="

@@ -44,6 +44,7 @@ func browse(t *testing.T, parts ...string) *browser {
 		"--user-data-dir="+t.TempDir(), b.site.URL)
 	cmd.Env = append(os.Environ(), "HOME="+t.TempDir())
 	log, gone := run(t, cmd)
+	began := false
 	t.Cleanup(func() {
 		_ = cmd.Process.Signal(os.Interrupt)
 		select {
@@ -51,17 +52,14 @@ func browse(t *testing.T, parts ...string) *browser {
 		case <-time.After(patience):
 			t.Error("chromium does not end")
 		}
-		if t.Failed() {
-			for line := range strings.Lines(log.String()) {
-				if !strings.Contains(line, "dbus") { // which it wants and does not need
-					t.Logf("chromium: %s", line)
-				}
-			}
+		if !began {
+			t.Logf("chromium said:\n%s", log)
 		}
 		b.site.CloseClientConnections()
 		b.site.Close()
 	})
 	b.next("loaded")
+	began = true
 	return b
 }
 

@@ -14,20 +14,6 @@ import (
 	"time"
 )
 
-// free finds addresses that nobody listens on.
-func free(t *testing.T, n int) (addrs []string) {
-	t.Helper()
-	for range n {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer l.Close()
-		addrs = append(addrs, l.Addr().String())
-	}
-	return addrs
-}
-
 // demo is tandem demo, not yet started, and the folder that it has for what it
 // deletes at the end.
 func demo(t *testing.T, listen ...string) (cmd *exec.Cmd, temp string) {
@@ -56,7 +42,7 @@ func empty(t *testing.T, folder string) {
 func TestDemo_pasteLinesWork(t *testing.T) {
 	t.Parallel()
 	need(t, "curl", "the client of the documents", "curl")
-	cmd, temp := demo(t, free(t, 2)...)
+	cmd, temp := demo(t, "127.0.0.1:0", "127.0.0.1:0")
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
 	stdout, gone := run(t, cmd)
@@ -94,13 +80,7 @@ func TestDemo_pasteLinesWork(t *testing.T) {
 	}
 	demoSocket(t, strings.TrimSpace(paste[3]))
 
-	home := section(page, `(?m)^LOOK\n.*(http://\S+)$`)
-	resp, err := http.Get(home)
-	if err != nil || resp.StatusCode != http.StatusOK || !strings.HasPrefix(resp.Header.Get("Content-Type"), "text/html") {
-		t.Errorf("%s: %+v, %v", home, resp, err)
-	} else {
-		_ = resp.Body.Close()
-	}
+	demoHome(t, page)
 
 	_ = cmd.Process.Signal(os.Interrupt)
 	select {
@@ -119,6 +99,25 @@ func TestDemo_pasteLinesWork(t *testing.T) {
 		t.Errorf("on stderr: %s", said)
 	}
 	empty(t, temp)
+}
+
+// demoHome looks at the page of links where the demo says that it is.
+func demoHome(t *testing.T, page string) {
+	t.Helper()
+	addresses := strings.Split(section(page, `(?m)^Listening on (.*) \(each serves everything\)`), ", ")
+	if len(addresses) != 2 {
+		t.Errorf("listening on %q", addresses)
+	}
+	for _, home := range append([]string{section(page, `(?m)^LOOK\n.*(http://\S+)$`)}, "http://"+addresses[0], "http://"+addresses[1]) {
+		resp, err := http.Get(home)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if resp.StatusCode != http.StatusOK || !strings.HasPrefix(resp.Header.Get("Content-Type"), "text/html") {
+			t.Errorf("%s: %+v", home, resp)
+		}
+		_ = resp.Body.Close()
+	}
 }
 
 // section is what a pattern finds in the demo's page.
@@ -146,8 +145,7 @@ func demoSocket(t *testing.T, line string) {
 }
 
 // Whoever has a program on one of the ports is told what to do, and nothing is
-// left behind. Seen to fail by listening after the data folder is made and not
-// removing it.
+// left behind. Seen to fail by a folder that stays.
 func TestDemo_saysThatAPortIsTaken(t *testing.T) {
 	t.Parallel()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -156,7 +154,7 @@ func TestDemo_saysThatAPortIsTaken(t *testing.T) {
 	}
 	defer l.Close()
 	taken := l.Addr().String()
-	cmd, temp := demo(t, free(t, 1)[0], taken)
+	cmd, temp := demo(t, "127.0.0.1:0", taken)
 	out, err := cmd.Output()
 	want := "tandem: cannot listen on " + taken + " (bind: address already in use); choose another with --listen, or stop what has it\n"
 	if exit, ok := err.(*exec.ExitError); !ok || exit.ExitCode() != 1 || len(out) > 0 || string(exit.Stderr) != want {

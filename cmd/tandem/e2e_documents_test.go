@@ -214,8 +214,8 @@ func (b *browser) shown() (id, text string, pieces int) {
 }
 
 // The WebSocket document's page: connect, send, ask for a person, ping, and its
-// handler. Seen to fail by frames without messageId, by a token that comes before
-// its start, and by pings that are not answered.
+// handler. Seen to fail by tokens without messageId and by pings that are not
+// answered.
 func TestDocuments_chat(t *testing.T) {
 	t.Parallel()
 	s := serve(t, "--agent", "concierge")
@@ -283,8 +283,8 @@ func (s *server) waits(credential, reason, urgency string) {
 
 // A page of the WebSocket document knows nothing of cursors. Loaded anew in the
 // middle of an answer it is shown all of it; loaded anew later, nothing twice.
-// Seen to fail by a socket that does not join a running answer, and by a mark
-// that does not move.
+// Seen to fail by a socket that begins at the head and does not join the answer
+// under way, and by a mark that does not move.
 func TestDocuments_chatComesBackInTheMiddleOfAnAnswer(t *testing.T) {
 	t.Parallel()
 	s := serve(t, "--agent", "concierge")

@@ -40,8 +40,8 @@ func module(script string) string { return "<script type=module>" + script + "</
 
 // An EventSource with a ticket: the page reads its events, and the same ticket is
 // good when the browser comes back by itself, also after kill -9; it ends with the
-// token that it was made with. Seen to fail by tickets that are kept in memory, and
-// by tickets that outlive a revoked token.
+// token that it was made with. Seen to fail by a ticket that works once, and by one
+// that is good for any thread.
 func TestFrontend_streamTicketComesBack(t *testing.T) {
 	t.Parallel()
 	s := serve(t)
@@ -91,8 +91,7 @@ func TestFrontend_streamTicketComesBack(t *testing.T) {
 
 // "A chat that survives a tunnel": what is said while the server is gone is stored
 // once and answered, and an answer that kill -9 cut ends once, with what is stored.
-// Seen to fail by a server that forgets clientMessageIds, and by one that leaves
-// the cut answer open.
+// Seen to fail by a server that leaves the cut answer open.
 func TestFrontend_chatSurvivesATunnel(t *testing.T) {
 	t.Parallel()
 	s := serve(t, "--agent", "concierge")

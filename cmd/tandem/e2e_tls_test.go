@@ -56,8 +56,8 @@ func selfSigned(t *testing.T) (cert, key string, trust *x509.CertPool) {
 }
 
 // With a certificate the server speaks HTTP/2, and the stream and the chat are
-// the same. Seen to fail by leaving NextProtos without h2, and by a stream
-// handler that does not flush.
+// the same. Seen to fail by a server without HTTP/2, and by a stream that is not
+// flushed.
 func TestTLS_streamsOverHTTP2AndChats(t *testing.T) {
 	t.Parallel()
 	cert, private, trust := selfSigned(t)
@@ -105,8 +105,8 @@ func TestTLS_streamsOverHTTP2AndChats(t *testing.T) {
 	}
 }
 
-// What listens on a file is the same server. Seen to fail by leaving the second
-// address out of listenAll.
+// What listens on a file is the same server. Seen to fail by leaving behind the
+// file of a server that was killed.
 func TestListen_unixSocket(t *testing.T) {
 	t.Parallel()
 	curl := need(t, "curl", "the client of the documents", "curl")
