@@ -105,6 +105,30 @@ func TestTLS_streamsOverHTTP2AndChats(t *testing.T) {
 	}
 }
 
+// A page over TLS: its stream comes by HTTP/2, and its socket finds a connection
+// that it can have beside it. Seen to fail by a stream that is not flushed.
+func TestTLS_inABrowser(t *testing.T) {
+	t.Parallel()
+	cert, private, _ := selfSigned(t)
+	s := serve(t, "--tls-cert", cert, "--tls-key", private, "--agent", "concierge")
+	b := browse(t, filledIn(s, s.token(participant)), strings.ReplaceAll(`
+		const stream = new EventSource('https://HOST/api/user/sse/events?workflow=customer-support&participantId=user-123&access_token=' + token);
+		stream.addEventListener('Chat', (event) => say('Chat', JSON.parse(event.data).text));
+		stream.addEventListener('connected', () => {
+			const socket = new WebSocket('wss://HOST/?token=' + token);
+			socket.onopen = () => socket.send(JSON.stringify({ type: 'chat', content: 'Hello' }));
+			socket.onmessage = (event) => say('frame', JSON.parse(event.data));
+			socket.onerror = () => say('uncaught', 'no socket');
+		});`, "HOST", s.host()))
+	var f frame
+	for f.Type != "stream-end" {
+		b.next("frame", &f)
+	}
+	if text := b.text("Chat"); !strings.HasPrefix(text, "Hello.") || f.FinishReason != "stop" {
+		t.Errorf("%q, %+v", text, f)
+	}
+}
+
 // What listens on a file is the same server. Seen to fail by leaving behind the
 // file of a server that was killed.
 func TestListen_unixSocket(t *testing.T) {
