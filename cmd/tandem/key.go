@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"text/tabwriter"
 	"time"
@@ -30,6 +31,9 @@ type KeyCreateCmd struct {
 
 // Run prints just the key.
 func (k KeyCreateCmd) Run(s *session) error {
+	if s.given["ttl"] && k.TTL <= 0 {
+		return errors.New("ttl: want a time such as 12h or 30d")
+	}
 	return k.with(s, true, func(c Config, a *auth.Auth) error {
 		secret, _, err := a.CreateKey(s.ctx, auth.KeyRequest{
 			Tenant: either(k.Tenant, c.Tenant), Name: k.Name, Role: tandem.PrincipalRole(k.Role),

@@ -44,11 +44,11 @@ type node struct {
 // the node.
 func openNode(ctx context.Context, c Config, log *slog.Logger) (n *node, err error) {
 	n = &node{config: c, log: log, metric: metric.New(), stop: func() {}}
-	defer func() {
+	defer func(opened *node) {
 		if err != nil {
-			n.close(ctx)
+			opened.close(ctx)
 		}
-	}()
+	}(n)
 	if n.metric.Tracer, err = metric.StartTracing(ctx, c.OTLP); err != nil {
 		return nil, fmt.Errorf("otlp: %w", err)
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"time"
 
@@ -22,6 +23,9 @@ type TokenCmd struct {
 
 // Run prints just the token.
 func (t TokenCmd) Run(s *session) error {
+	if s.given["ttl"] && t.TTL <= 0 {
+		return errors.New("ttl: want a time such as 12h or 30d")
+	}
 	return t.with(s, true, func(c Config, a *auth.Auth) error {
 		token, err := a.Mint(s.ctx, auth.MintRequest{
 			Tenant: either(t.Tenant, c.Tenant), Subject: t.Subject, Role: tandem.PrincipalRole(t.Role),

@@ -58,7 +58,7 @@ func (f *yamlFile) options(node ast.Node, name string, options any) {
 	}
 	mapping, ok := node.(ast.MapNode)
 	if !ok {
-		f.fail(node, "%s: want keys with values, such as %s: ...", strings.TrimSuffix(name, "."), rows(options)[0].name)
+		f.fail(node, "%s: want keys with values, such as %s: ...", either(strings.TrimSuffix(name, "."), "the file"), rows(options)[0].name)
 		return
 	}
 	first := make(map[string]int)
@@ -68,7 +68,12 @@ func (f *yamlFile) options(node ast.Node, name string, options any) {
 		line, twice := first[key]
 		switch {
 		case !known:
-			f.fail(pairs.Key(), "unknown key %q; did you mean %q?", name+key, name+nearest(key, table))
+			near := nearest(key, table)
+			if distance(key, near) > (len(key)+1)/2 { // no slip of the finger
+				f.fail(pairs.Key(), "unknown key %q; the nearest is %q, and docs/config.md lists all", name+key, name+near)
+				continue
+			}
+			f.fail(pairs.Key(), "unknown key %q; did you mean %q?", name+key, name+near)
 		case twice:
 			f.fail(pairs.Key(), "%s is given twice, first on line %d", name+key, line)
 		default:
