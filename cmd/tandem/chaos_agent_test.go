@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -42,11 +43,15 @@ func chaosMark(text string) string {
 }
 
 // chaosAnswer is the answer to the question with this mark, in the pieces in
-// which it comes. The first names the question.
+// which it comes. The first names the question; "long-70" asks for so many.
 func chaosAnswer(mark string) []string {
 	rng := rand.New(rand.NewPCG(chaosSum(mark), 1))
 	words := []string{"re:" + mark}
-	for n := rng.IntN(50); len(words) < n; {
+	n := rng.IntN(50)
+	if long, ok := strings.CutPrefix(mark, "long-"); ok {
+		n, _ = strconv.Atoi(long)
+	}
+	for len(words) < n {
 		words = append(words, []string{" word", " é", " 漢字", " \U0001F600", " \"quoted\"\n"}[rng.IntN(5)])
 	}
 	return words
@@ -74,7 +79,7 @@ func (a *chaosAgent) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	mark := chaosMark(q.Message)
 	rng := rand.New(rand.NewPCG(chaosSum(mark), 2))
-	refuses, breaks := rng.IntN(16) == 0, rng.IntN(16) == 0
+	refuses, breaks := rng.IntN(16) == 0, rng.IntN(16) == 0 && !strings.HasPrefix(mark, "long-")
 	if q.Attempt == 1 {
 		a.mu.Lock()
 		a.asked[q.MessageID]++

@@ -34,7 +34,7 @@ func (w *chaosWorld) settle(last string) {
 			w.t.Fatal(err)
 		}
 		rng := newChaosRand(w.seed, last)
-		a := accepted{writer: "last", key: "i:" + chaosMark(last), text: last, data: `{"last":true}`}
+		a := accepted{writer: "last", text: last, data: `{"last":true}`}
 		if !th.accept(rng, a, w.url("http", "/api/agent/conversation/outbound/data", nil), string(body), w.key) {
 			w.t.Fatal("the last word is not accepted")
 		}
@@ -120,11 +120,17 @@ func (w *chaosWorld) report(events int, ends map[string]int) {
 		w.accepted.Load(), w.retried.Load(), events, opened, restated, passed, ends)
 }
 
+// logged is an event of the log and, if it is one, the message in it.
+type logged struct {
+	tandem.Event
+	said tandem.Message
+}
+
 // readLog reads a thread and proves that its numbers have no hole and its chain
 // no break.
-func (w *chaosWorld) readLog(st *store.Store, th *chaosThread) []tandem.Event {
+func (w *chaosWorld) readLog(st *store.Store, th *chaosThread) []logged {
 	w.t.Helper()
-	var log []tandem.Event
+	var log []logged
 	at, hash := th.address.Start(), th.address.Root()
 	for {
 		page, err := st.Read(w.t.Context(), th.address, at, 256)
@@ -136,7 +142,8 @@ func (w *chaosWorld) readLog(st *store.Store, th *chaosThread) []tandem.Event {
 				w.t.Errorf("%s: event %d after %d, chained %v", th.address.Participant, e.Seq, at.Seq, e.Chain(hash) == e.Hash)
 			}
 			at, hash = e.Cursor(), e.Hash
-			log = append(log, e)
+			said, _ := e.Message() // of other kinds it means nothing
+			log = append(log, logged{e, said})
 		}
 		if len(page.Events) == 0 {
 			return log
@@ -146,50 +153,54 @@ func (w *chaosWorld) readLog(st *store.Store, th *chaosThread) []tandem.Event {
 
 // checkAccepted looks for every accepted post in the log: there once, as it was
 // sent, and in the order in which its writer sent it.
-func (t *chaosThread) checkAccepted(log []tandem.Event) {
-	found := make(map[string]*tandem.Event)
+func (t *chaosThread) checkAccepted(log []logged) {
+	fault := func(format string, args ...any) {
+		t.world.faults.add(t.address.Participant+": "+format, args...)
+	}
+	found := make(map[string]*logged)
 	for i := range log {
 		e := &log[i]
-		if e.Key == "" {
+		if e.Kind != tandem.KindMessage {
 			continue
 		}
-		if found[e.Key] != nil {
-			t.world.faults.add("%s: doubled: %s is %d and %d", t.address.Participant, e.Key, found[e.Key].Seq, e.Seq)
+		mark := chaosMark(e.said.Text)
+		if found[mark] != nil {
+			fault("doubled: %s is %d and %d", mark, found[mark].Seq, e.Seq)
 		}
-		found[e.Key] = e
+		found[mark] = e
 	}
 	last := make(map[string]int64)
 	for _, a := range t.ledger {
-		e := found[a.key]
+		mark := chaosMark(a.text)
+		e := found[mark]
 		if e == nil {
-			t.world.faults.add("%s: lost: %s was accepted", t.address.Participant, a.key)
+			fault("lost: %s was accepted", mark)
 			continue
 		}
-		if m, err := e.Message(); err != nil || m.Text != a.text || string(m.Data) != a.data {
-			t.world.faults.add("%s: %s is %q %s, sent was %q %s (%v)", t.address.Participant, a.key, m.Text, m.Data, a.text, a.data, err)
+		if e.said.Text != a.text || string(e.said.Data) != a.data {
+			fault("%s is %q %s, sent was %q %s", mark, e.said.Text, e.said.Data, a.text, a.data)
 		}
 		if e.Seq <= last[a.writer] {
-			t.world.faults.add("%s: out of order: %s is %d, the one sent before it %d", t.address.Participant, a.key, e.Seq, last[a.writer])
+			fault("out of order: %s is %d, the one sent before it %d", mark, e.Seq, last[a.writer])
 		}
 		last[a.writer] = e.Seq
-		delete(found, a.key)
+		delete(found, mark)
 	}
-	for key := range found {
-		t.world.faults.add("%s: %s is stored, and its writer never stopped trying", t.address.Participant, key)
+	for mark := range found {
+		fault("%s is stored, and its writer never was told", mark)
 	}
 }
 
 // checkAnswers looks for the end of every question and every answer: each has
 // exactly one, and its text is what the agent said, whole or cut.
-func (t *chaosThread) checkAnswers(log []tandem.Event, ends map[string]int) {
+func (t *chaosThread) checkAnswers(log []logged, ends map[string]int) {
 	questions, open := make(map[string]string), tandem.AnswerStarted{}
 	ended := make(map[string]int)
 	fault := func(format string, args ...any) {
 		t.world.faults.add(t.address.Participant+": "+format, args...)
 	}
 	for i := range log {
-		e := &log[i]
-		m, _ := e.Message()
+		e, m := &log[i], &log[i].said
 		switch e.Kind {
 		case tandem.KindMessage:
 			if m.Direction == tandem.Incoming && m.Type == tandem.Chat {
@@ -234,14 +245,13 @@ func (t *chaosThread) checkAnswers(log []tandem.Event, ends map[string]int) {
 
 // shows is what a reader sees of a log from its beginning. What is no message,
 // only the chat shows, and history does not.
-func (t *chaosThread) shows(log []tandem.Event, r *chaosReader) []sighting {
+func (t *chaosThread) shows(log []logged, r *chaosReader) []sighting {
 	var all []sighting
 	for i := range log {
-		e := &log[i]
-		m, _ := e.Message()
+		e, m := &log[i], &log[i].said
 		s := sighting{cursor: e.Cursor().String(), id: e.ID}
 		switch {
-		case e.Audience != tandem.Everyone:
+		case e.Audience != tandem.Everyone, e.Seq <= r.from:
 			continue
 		case e.Kind == tandem.KindAnswerEnded, e.Kind == tandem.KindMessage && (r.chat || r.echo || m.Direction == tandem.Outgoing):
 			s.sum = chaosSum(string(m.Type), m.Text, string(m.Data))
@@ -267,7 +277,7 @@ func (t *chaosThread) shows(log []tandem.Event, r *chaosReader) []sighting {
 
 // check compares what a reader saw with the log. On the socket that questions are
 // asked on, their acks stand for them.
-func (r *chaosReader) check(log []tandem.Event) {
+func (r *chaosReader) check(log []logged) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	want := r.thread.shows(log, r)
@@ -285,8 +295,8 @@ func (r *chaosReader) check(log []tandem.Event) {
 	r.thread.compare(r.name, r.seen, want)
 	texts := make(map[string]string)
 	for i := range log {
-		if m, err := log[i].Message(); err == nil && (log[i].Kind == tandem.KindAnswerEnded || log[i].Kind == tandem.KindMessage) {
-			texts[log[i].ID] = m.Text
+		if log[i].Kind == tandem.KindAnswerEnded || log[i].Kind == tandem.KindMessage {
+			texts[log[i].ID] = log[i].said.Text
 		}
 	}
 	for id, shown := range r.shown {

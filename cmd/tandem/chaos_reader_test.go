@@ -37,12 +37,18 @@ type chaosReader struct {
 	query  bool // of the event stream: its place is told in the query
 	asks   bool // of the chat socket: somebody asks questions on it
 
+	client  *http.Client               // to connect with
+	gate    chan struct{}              // if set, it reads its first frame and then nothing until this is closed
+	arrived func(data json.RawMessage) // if set, is told of each message that came
+
 	mu       sync.Mutex // guards all below
 	socket   *websocket.Conn
 	place    string // what it would send as Last-Event-ID or ?after=
 	seq      int64  // of place
+	from     int64  // seq of its first place: it saw nothing before
 	resetDue bool   // the stream began elsewhere than it was asked to
 	told     string // why the server ended the last connection
+	retry    time.Duration
 	seen     []sighting
 	live     map[string]string // answers under way on this connection: the text so far
 	ended    string            // the answer whose end came and whose message has to be next
@@ -57,7 +63,7 @@ type chaosReader struct {
 
 func (t *chaosThread) reader(name string) *chaosReader {
 	r := &chaosReader{
-		name: t.address.Participant + "/" + name, thread: t,
+		name: t.address.Participant + "/" + name, thread: t, client: t.world.streams,
 		shown: make(map[string]string), closed: make(map[string]bool), asked: make(map[string]string),
 		outcome: make(map[string]string), acked: make(map[string]string), refused: make(map[string]string),
 	}
@@ -109,7 +115,7 @@ func (r *chaosReader) readStream(ctx context.Context) {
 	if !r.query && at != "" {
 		req.Header.Set("Last-Event-ID", at)
 	}
-	resp, err := r.thread.world.streams.Do(req)
+	resp, err := r.client.Do(req)
 	if err != nil {
 		return
 	}
@@ -121,7 +127,7 @@ func (r *chaosReader) readStream(ctx context.Context) {
 		return
 	}
 	events := sse.NewDecoder(resp.Body, 1<<22)
-	for {
+	for r.mayRead(ctx) {
 		e, err := events.Next()
 		if err != nil {
 			return
@@ -131,12 +137,20 @@ func (r *chaosReader) readStream(ctx context.Context) {
 			cursor = e.ID
 		}
 		r.frame(e.Name, e.Data, cursor)
+		r.pauses(events.Retry())
 	}
+}
+
+// pauses notes how long the server last asked to wait before coming back.
+func (r *chaosReader) pauses(d time.Duration) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.retry = d
 }
 
 func (r *chaosReader) readSocket(ctx context.Context) {
 	q := url.Values{"workflow": {r.thread.address.Workflow}, "token": {r.thread.token}, "after": {r.at()}}
-	c, resp, err := websocket.Dial(ctx, r.thread.world.url("ws", "/ws", q), &websocket.DialOptions{HTTPClient: r.thread.world.streams})
+	c, resp, err := websocket.Dial(ctx, r.thread.world.url("ws", "/ws", q), &websocket.DialOptions{HTTPClient: r.client})
 	if err != nil {
 		if resp != nil && resp.StatusCode != http.StatusServiceUnavailable && resp.StatusCode != http.StatusSwitchingProtocols {
 			r.fault("opening the socket: %s", resp.Status)
@@ -147,7 +161,7 @@ func (r *chaosReader) readSocket(ctx context.Context) {
 	c.SetReadLimit(1 << 22)
 	r.connected(c)
 	defer r.connected(nil)
-	for {
+	for r.mayRead(ctx) {
 		kind, text, err := c.Read(ctx)
 		if err != nil {
 			r.goodbye(err)
@@ -155,11 +169,26 @@ func (r *chaosReader) readSocket(ctx context.Context) {
 		}
 		var f struct{ Type, Cursor string }
 		if kind != websocket.MessageText || json.Unmarshal(text, &f) != nil {
-			r.fault("a frame that is no JSON object: %q", text)
+			// This client library takes a message whose connection ended at the right
+			// byte for a whole one; then there is nothing after it.
+			if _, _, err := c.Read(ctx); err == nil {
+				r.fault("a frame that is no JSON object: %q", text)
+			}
 			return
 		}
 		r.frame(f.Type, text, f.Cursor)
 	}
+}
+
+// mayRead waits, once the reader has begun, until its gate is open.
+func (r *chaosReader) mayRead(ctx context.Context) bool {
+	if r.gate != nil && r.at() != "" {
+		select {
+		case <-r.gate:
+		case <-ctx.Done():
+		}
+	}
+	return ctx.Err() == nil
 }
 
 func (r *chaosReader) connected(c *websocket.Conn) {
@@ -266,6 +295,9 @@ func (r *chaosReader) opened(cursor string) {
 	if c, err := tandem.ParseCursor(cursor); err != nil {
 		r.fault("the first cursor is %q", cursor)
 	} else {
+		if r.place == "" {
+			r.from = c.Seq
+		}
 		r.place, r.seq = cursor, c.Seq
 	}
 }
@@ -274,7 +306,7 @@ func (r *chaosReader) opened(cursor string) {
 // the new place before, the chat tells it with the reset.
 func (r *chaosReader) forget(cursor string) {
 	r.counts.resets++
-	r.resetDue, r.seen = false, nil
+	r.resetDue, r.seen, r.from = false, nil, 0
 	clear(r.shown)
 	clear(r.closed)
 	clear(r.asked)
@@ -364,6 +396,9 @@ func (r *chaosReader) answered(text string, finish tandem.Finish) {
 
 // message is a whole message on the event stream.
 func (r *chaosReader) message(f chaosFrame, cursor string) {
+	if r.arrived != nil {
+		r.arrived(f.Data)
+	}
 	if r.ended != "" {
 		if r.live[f.ID] != f.Text {
 			r.fault("the tokens of %s are %q, its message is %q", f.ID, r.live[f.ID], f.Text)
@@ -377,6 +412,9 @@ func (r *chaosReader) message(f chaosFrame, cursor string) {
 
 // spoken is a whole message on the chat socket.
 func (r *chaosReader) spoken(f chaosFrame, cursor string) {
+	if r.arrived != nil {
+		r.arrived(f.Data)
+	}
 	if f.Role == tandem.RoleUser && f.MessageType == string(tandem.Chat) {
 		r.asked[f.MessageID] = chaosMark(f.Content)
 	}

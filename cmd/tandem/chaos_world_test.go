@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/coder/websocket"
+	"go.uber.org/goleak"
 
 	"github.com/seed4677ff1f/tandem"
 )
@@ -57,8 +58,7 @@ type chaosThread struct {
 // accepted is a post that was answered with 2xx or an ack.
 type accepted struct {
 	writer string // whose posts come in order
-	key    string // as the log has it
-	text   string
+	text   string // its first word is its name and its key
 	data   string
 }
 
@@ -69,6 +69,8 @@ func newChaosWorld(t *testing.T, threads int, pace time.Duration, flags ...strin
 	if testing.Short() {
 		t.Skip("takes its time")
 	}
+	before := goleak.IgnoreCurrent()
+	t.Cleanup(func() { goleak.VerifyNone(t, before) })
 	w := &chaosWorld{t: t, seed: chaosSeed(t), agent: newChaosAgent(t, pace)}
 	w.server = newChaosServer(t, append([]string{"--agent", w.agent.url, "--rate", "0", "--max-streams", "0"}, flags...)...)
 	w.via = w.server.address
@@ -197,7 +199,6 @@ func chaosFiller(rng *rand.Rand) string {
 // question.
 func (t *chaosThread) post(rng *rand.Rand, n int) bool {
 	a := accepted{writer: "post", text: fmt.Sprintf("post-%s-%d-%d %s", t.address.Participant, t.world.phase, n, chaosFiller(rng))}
-	a.key = "i:" + chaosMark(a.text)
 	kind := "Chat"
 	if rng.IntN(20) > 0 {
 		kind, a.data = "Data", fmt.Sprintf(`{"n":%d}`, n)
@@ -217,10 +218,19 @@ func (t *chaosThread) post(rng *rand.Rand, n int) bool {
 	return true
 }
 
+// asks asks a question by HTTP.
+func (t *chaosThread) asks(mark string) {
+	t.world.t.Helper()
+	a := accepted{writer: "asks", text: mark}
+	q := url.Values{"workflow": {t.address.Workflow}, "participantId": {t.address.Participant}, "type": {"Chat"}, "text": {mark}}
+	if !t.accept(newChaosRand(1, mark), a, t.world.url("http", "/api/user/rest/send", q), "", t.token) {
+		t.world.t.Fatalf("%s was not accepted", mark)
+	}
+}
+
 // push speaks for the back end.
 func (t *chaosThread) push(rng *rand.Rand, n int) bool {
 	a := accepted{writer: "push", text: fmt.Sprintf("push-%s-%d-%d %s", t.address.Participant, t.world.phase, n, chaosFiller(rng))}
-	a.key = "i:" + chaosMark(a.text)
 	body := map[string]any{"workflow": t.address.Workflow, "participantId": t.address.Participant, "text": a.text}
 	kind := "chat"
 	if rng.IntN(4) > 0 {
@@ -281,7 +291,7 @@ func (t *chaosThread) call(target, key, body, credential string) (status int, sa
 // ask asks a question on the chat socket and waits for how it ends.
 func (t *chaosThread) ask(rng *rand.Rand, n int) bool {
 	mark := fmt.Sprintf("ask-%s-%d-%d", t.address.Participant, t.world.phase, n)
-	a := accepted{writer: "ask", key: "c:" + mark, text: mark + " " + chaosFiller(rng)}
+	a := accepted{writer: "ask", text: mark + " " + chaosFiller(rng)}
 	frame, err := json.Marshal(map[string]string{"type": "chat", "content": a.text, "clientMessageId": mark})
 	if err != nil {
 		t.world.faults.add("%v", err)
