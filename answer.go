@@ -109,6 +109,15 @@ type Filter struct {
 // Shows reports whether a message with this scope passes the filter.
 func (f Filter) Shows(scope string) bool { return f.Scope == "" || f.Scope == scope }
 
+// A Codec turns what a reader sees into the bytes of its face. The functions are
+// pure, so that the hub encodes once for each event and view and shares the
+// bytes. A nil result means that the view does not show it.
+type Codec struct {
+	Event func(View, Address, *Event) []byte
+	Start func(View, Address, AnswerStarted, *Event) []byte
+	Delta func(View, Address, Delta) []byte
+}
+
 // A Rate allows N requests in every period Per; the zero Rate is "not set".
 type Rate struct {
 	N   int

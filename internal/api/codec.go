@@ -2,13 +2,12 @@ package api
 
 import (
 	tandem "github.com/seed4677ff1f/tandem"
-	"github.com/seed4677ff1f/tandem/internal/hub"
 )
 
 // Codec is how every face writes what its readers see. The wiring gives it to the
 // hub, which calls it once for each event and view and shares the bytes.
-func Codec() hub.Codec {
-	return hub.Codec{
+func Codec() tandem.Codec {
+	return tandem.Codec{
 		Event: func(v tandem.View, a tandem.Address, e *tandem.Event) []byte {
 			switch v.Face {
 			case tandem.FaceEvents:

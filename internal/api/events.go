@@ -10,7 +10,6 @@ import (
 	tandem "github.com/seed4677ff1f/tandem"
 	"github.com/seed4677ff1f/tandem/internal/auth"
 	"github.com/seed4677ff1f/tandem/internal/desk"
-	"github.com/seed4677ff1f/tandem/internal/hub"
 )
 
 // How long a client is told to wait before it comes back after a drop: not all at
@@ -237,7 +236,7 @@ func (st *stream) frames(b *desk.Batch) net.Buffers {
 // they are spread out.
 func (s *Server) comeBack(why string, failed bool) time.Duration {
 	switch {
-	case failed, why == hub.EndReplaced:
+	case failed, why == desk.EndReplaced:
 		return retryFailed
 	case why == desk.EndShutdown:
 		return s.jitter(retryLeast, min(30*time.Second, retryMost+time.Duration(s.leaving.Load())*5*time.Millisecond))

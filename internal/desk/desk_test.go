@@ -82,8 +82,8 @@ func open(t testing.TB, with setup) *office {
 }
 
 // readable is a codec whose frames tell in words what was shown.
-func readable() hub.Codec {
-	return hub.Codec{
+func readable() tandem.Codec {
+	return tandem.Codec{
 		Event: func(v tandem.View, _ tandem.Address, e *tandem.Event) []byte {
 			if e.Kind == tandem.KindState {
 				if v.Face != tandem.FaceChat {

@@ -15,17 +15,9 @@ import (
 	"github.com/seed4677ff1f/tandem/internal/metric"
 )
 
-// Codec turns what followers see into the bytes of their face. The functions are
-// pure; package api has them. A nil result means that the view does not show it.
-type Codec struct {
-	Event func(tandem.View, tandem.Address, *tandem.Event) []byte
-	Start func(tandem.View, tandem.Address, tandem.AnswerStarted, *tandem.Event) []byte
-	Delta func(tandem.View, tandem.Address, tandem.Delta) []byte
-}
-
 // Options of a hub.
 type Options struct {
-	Codec  Codec
+	Codec  tandem.Codec
 	Metric *metric.Set // nil: none
 
 	// Lose, if set, is asked before each ring and delta whether to lose it. The

@@ -13,8 +13,8 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // plain is a codec whose frames can be read in a test; encoded counts its calls.
-func plain(encoded *int) hub.Codec {
-	return hub.Codec{
+func plain(encoded *int) tandem.Codec {
+	return tandem.Codec{
 		Event: func(v tandem.View, _ tandem.Address, e *tandem.Event) []byte {
 			*encoded++
 			return fmt.Appendf(nil, "%v:%d", v.Face, e.Seq)

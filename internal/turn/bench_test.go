@@ -136,7 +136,7 @@ func prepare(t testing.TB, dir string, opt Options) *bench {
 	b := &bench{t: t, dir: dir, set: metric.New(), changed: make(chan struct{}), watch: map[tandem.Address]*hub.Watcher{}, ends: map[string]int{}, shown: map[string]string{}, logged: map[string]int{}, closed: map[tandem.Address][]int64{}}
 	b.Handler = slog.NewTextHandler(t.Output(), nil)
 	log := slog.New(b)
-	b.hub = hub.New(hub.Options{Metric: b.set, Codec: hub.Codec{
+	b.hub = hub.New(hub.Options{Metric: b.set, Codec: tandem.Codec{
 		Delta: func(_ tandem.View, _ tandem.Address, d tandem.Delta) []byte { return []byte(d.Text) },
 	}})
 	var err error
