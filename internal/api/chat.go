@@ -119,7 +119,7 @@ func (c *chatSocket) open(w http.ResponseWriter, r *http.Request, f *desk.Follow
 		Conversation: conversation, Cursor: c.shown.String(),
 	})
 	c.pair.Add(1)
-	go c.show(c.begin(f), f)
+	go c.show(c.begin(f))
 	go c.read()
 	return nil
 }

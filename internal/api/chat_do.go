@@ -59,7 +59,8 @@ func (c *chatSocket) do(who tandem.Principal, in chatIn) error {
 // says posts what the client says. The ack comes after the commit and before
 // anything that the message starts; a repeat is acknowledged as the first was. A
 // client that gave the message no id of its own could not tell what an ack is
-// about, and gets none.
+// about, and gets none. A server that is about to end takes messages to the last:
+// what it does not answer any more is answered after its restart.
 func (c *chatSocket) says(who tandem.Principal, in chatIn) error {
 	d := c.s.opt.Desk
 	if err := d.CheckText(in.Content); err != nil {
@@ -78,9 +79,7 @@ func (c *chatSocket) says(who tandem.Principal, in chatIn) error {
 	if err != nil || in.ClientID == "" {
 		return err
 	}
-	_ = c.send(chatAckFrame{
-		Type: "ack", ClientID: in.ClientID, MessageID: posted.Event.ID, Timestamp: chatTime(posted.Event.At), Cursor: posted.Event.Cursor().String(),
-	})
+	c.acknowledge(in.ClientID, &posted.Event)
 	return nil
 }
 

@@ -22,21 +22,27 @@ type chatSocket struct {
 
 	pair sync.WaitGroup // read waits for what else uses the socket
 
+	// show's own.
+	follower *desk.Follower
+	over     string // why the follower ended
+	failed   error  // of the follower
+
 	// writing is held while frames are written that belong before others: an ack
 	// comes before anything that its message starts.
 	writing sync.Mutex
 	shown   tandem.Cursor // everything up to here was written; guarded by writing
 
-	mu       sync.Mutex // guards all below
-	who      tandem.Principal
-	follower *desk.Follower
-	stop     context.CancelFunc // makes the follower's Next return
-	resume   *string            // the place from which the client asked to go on; not yet done
-	own      []string           // ids of messages posted here that the follower has not passed
-	ending   bool               // the socket is being closed by us
-	closed   bool               // the connection is gone
-	hang     *time.Timer        // drops the connection if its end is not noticed; see drop
-	mark     chatMark
+	mu     sync.Mutex // guards all below, and writes to follower
+	who    tandem.Principal
+	stop   context.CancelFunc // makes the follower's Next return
+	resume *string            // the place from which the client asked to go on; not yet done
+	own    []string           // ids of messages posted here that the follower has not passed
+	acks   []chatAck          // of messages that were stored beyond what was shown, in order
+	noted  int                // so many of them are in what show writes next
+	ending bool               // the socket is being closed by us
+	closed bool               // the connection is gone
+	hang   *time.Timer        // drops the connection if its end is not noticed; see drop
+	mark   chatMark
 }
 
 // follow begins to follow the socket's thread. after is the place to go on from,
@@ -47,7 +53,7 @@ func (c *chatSocket) follow(ctx context.Context, after *string) (*desk.Follower,
 	c.mu.Unlock()
 	req := desk.Follow{
 		Principal: who, Address: c.address, View: tandem.View{Face: tandem.FaceChat, Echo: true, Tokens: true},
-		Heartbeat: chatBeat, Warn: chatWarning, Hangup: c.hangup, Own: c.passed,
+		Heartbeat: chatBeat, Warn: chatWarning, Hangup: c.hangup, Note: c.note, Own: c.passed,
 	}
 	switch {
 	case after == nil:
@@ -71,19 +77,20 @@ func (c *chatSocket) begin(f *desk.Follower) context.Context {
 	ctx, stop := context.WithCancel(c.s.base)
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.follower, c.stop = f, stop
+	c.follower, c.stop, c.failed = f, stop, nil
 	f.Renew(c.who) // a token may have come in between
 	c.expires()
-	if c.closed {
+	if c.closed || c.resume != nil {
 		stop()
 	}
 	return ctx
 }
 
 // drop sees to it that the connection is dropped after d, if it has not been
-// closed in order by then. mu is held.
+// closed in order by then. mu is held. A socket that is not open yet will notice
+// its end by itself, before it has anything to write.
 func (c *chatSocket) drop(d time.Duration) {
-	if c.ending || c.closed {
+	if c.ending || c.closed || c.follower == nil {
 		return
 	}
 	if c.hang == nil {
@@ -128,38 +135,60 @@ func (c *chatSocket) read() {
 }
 
 // show writes what one follower after the other yields: a client that resumes
-// gets a new one. It closes them, and begins to close the socket when it ends.
-func (c *chatSocket) show(ctx context.Context, f *desk.Follower) {
+// gets a new one. Its own frame is small, since an idle socket's stack holds it.
+func (c *chatSocket) show(ctx context.Context) {
 	defer c.pair.Done()
-	for {
-		b, err := f.Next(ctx)
-		if err == nil && b.Ended == "" {
-			if c.write(f, b) == nil {
-				continue
-			}
-			c.conn.Abort()
+	for ctx != nil {
+		for c.over == "" && c.showed(c.follower.Next(ctx)) {
 		}
-		f.Close()
-		switch {
-		case err == nil && b.Ended != "":
-			c.end(ctx, b.Ended)
-			return
-		case ctx.Err() == nil:
-			if err != nil {
-				c.s.opt.Log.Error("chat socket cannot read its thread", "err", err)
-				_ = c.conn.Close(ws.InternalError, "")
-			}
-			return
-		}
-		if ctx, f = c.restart(); f == nil {
-			return
-		}
+		c.follower.Close()
+		ctx = c.after(ctx)
 	}
 }
 
-// restart follows anew from where the client asked; nil if it did not, or if that
-// cannot be, and then the socket ends.
-func (c *chatSocket) restart() (context.Context, *desk.Follower) {
+// showed writes a batch; false: the follower yields no more, for the reason in
+// c.over or none.
+func (c *chatSocket) showed(b desk.Batch, err error) bool {
+	switch {
+	case err != nil:
+		c.failed = err
+		return false
+	case b.Ended != "":
+		c.over = b.Ended
+		return false
+	}
+	c.writing.Lock()
+	defer c.writing.Unlock()
+	if !c.starts() {
+		return false
+	}
+	if c.write(b) != nil {
+		c.conn.Abort()
+		return false
+	}
+	return true
+}
+
+// after is what comes after a follower: another one, whose context it returns, if
+// the client asked for it; else nil, and the socket ends.
+func (c *chatSocket) after(ctx context.Context) context.Context {
+	switch {
+	case c.over != "":
+		c.end(ctx, c.over)
+		return nil
+	case ctx.Err() != nil:
+		return c.restart()
+	case c.failed != nil:
+		c.s.opt.Log.Error("chat socket cannot read its thread", "err", c.failed)
+		_ = c.conn.Close(ws.InternalError, "")
+	}
+	return nil
+}
+
+// restart follows anew from where the client asked, if it did.
+func (c *chatSocket) restart() context.Context {
+	c.writing.Lock() // no ack knows what was shown while the place changes
+	defer c.writing.Unlock()
 	c.mu.Lock()
 	after, who := c.resume, c.who
 	if c.closed {
@@ -169,14 +198,15 @@ func (c *chatSocket) restart() (context.Context, *desk.Follower) {
 	c.mu.Unlock()
 	if after == nil {
 		c.conn.Abort()
-		return nil, nil
+		return nil
 	}
 	f, err := c.follow(c.s.base, after)
 	if err != nil { // its place was free a moment ago
 		c.refuse(chatIn{}, err)
 		_ = c.conn.Close(ws.TryLater, "")
-		return nil, nil
+		return nil
 	}
+	c.shown = f.Cursor()
 	ctx := c.begin(f)
 	// As at the opening: what ended streams while this one was not followed.
 	reason := ""
@@ -186,11 +216,9 @@ func (c *chatSocket) restart() (context.Context, *desk.Follower) {
 		reason = desk.EndShutdown
 	}
 	if reason != "" && ctx.Err() == nil {
-		f.Close()
-		c.end(ctx, reason)
-		return nil, nil
+		c.over = reason
 	}
-	return ctx, f
+	return ctx
 }
 
 // The reasons of package auth for which sockets end.

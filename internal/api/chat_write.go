@@ -11,14 +11,6 @@ import (
 	"github.com/seed4677ff1f/tandem/internal/ws"
 )
 
-type chatAckFrame struct {
-	Type      string   `json:"type"`
-	ClientID  string   `json:"clientMessageId"`
-	MessageID string   `json:"messageId"`
-	Timestamp chatTime `json:"timestamp"`
-	Cursor    string   `json:"cursor"`
-}
-
 type chatEscalatedFrame struct {
 	Type      string   `json:"type"`
 	Message   string   `json:"message"`
@@ -58,34 +50,26 @@ func (c *chatSocket) send(frame any) error {
 }
 
 // write writes what the follower yielded. An error means that the connection is
-// of no use any more.
-func (c *chatSocket) write(f *desk.Follower, b desk.Batch) error {
-	c.writing.Lock()
-	defer c.writing.Unlock()
-	c.mu.Lock()
-	resumes := c.resume != nil
-	c.mu.Unlock()
-	if resumes { // no live frame comes before what the client wants to see first
-		return nil
-	}
+// of no use any more. writing is held.
+func (c *chatSocket) write(b desk.Batch) error {
 	now := chatTime(c.s.opt.Clock())
 	switch {
 	case b.Heartbeat:
 		c.s.opt.Metric.Hub.Heartbeats.Inc()
 		return c.conn.Ping(nil)
 	case b.Gap != nil:
-		c.shown = f.Cursor()
+		c.shown = c.follower.Cursor()
 		return c.send(chatPlaceFrame{Type: "gap", From: b.Gap.From, To: b.Gap.To, Timestamp: now, Cursor: c.shown.String()})
 	case b.Reset:
-		c.shown = f.Cursor()
+		c.shown = c.follower.Cursor()
 		return c.send(chatPlaceFrame{Type: "reset", Timestamp: now, Cursor: c.shown.String()})
 	case !b.Expiring.IsZero():
 		return c.send(chatExpiringFrame{Type: "token-expiring", ExpiresAt: chatTime(b.Expiring), Timestamp: now})
 	}
-	return c.writeFrames(f, b)
+	return c.writeFrames(b)
 }
 
-func (c *chatSocket) writeFrames(f *desk.Follower, b desk.Batch) error {
+func (c *chatSocket) writeFrames(b desk.Batch) error {
 	frames := net.Buffers(b.Frames)
 	asked := b.Answered != 0 && c.askNow(b.Answered)
 	if asked {
@@ -97,7 +81,7 @@ func (c *chatSocket) writeFrames(f *desk.Follower, b desk.Batch) error {
 		}
 		return err
 	}
-	c.shown = f.Cursor()
+	c.shown = c.follower.Cursor()
 	if b.Answered != 0 && !asked {
 		c.askLater(b.Answered)
 	}
@@ -131,7 +115,8 @@ func (c *chatSocket) refuse(in chatIn, err error) {
 		if known.RetryAfter > 0 {
 			f.RetryAfter = max(1, int(math.Ceil(known.RetryAfter.Seconds())))
 		}
-	default:
+	}
+	if f.Code == "internal" || known != nil && known.Kind == tandem.Unavailable && known.Err != nil {
 		c.s.opt.Log.Error("chat frame failed", "type", in.Type, "err", err)
 	}
 	_ = c.send(f) // if it cannot be written, reading will tell
