@@ -32,7 +32,7 @@ var build = sync.OnceValues(func() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	binary := filepath.Join(filepath.Dir(beside), "tandem-built")
+	binary := filepath.Join(filepath.Dir(beside), "tandem-e2e")
 	args := []string{"build", "-o", binary}
 	if info, ok := debug.ReadBuildInfo(); ok && slices.Contains(info.Settings, debug.BuildSetting{Key: "-race", Value: "true"}) {
 		args = append(args, "-race")
