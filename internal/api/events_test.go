@@ -378,6 +378,36 @@ func TestEvents_head(t *testing.T) {
 	}
 }
 
+// askOver sends a request over one of the ways to speak HTTP.
+func askOver(t *testing.T, s *site, way string, req *http.Request) *http.Response {
+	t.Helper()
+	client := s.Client
+	switch way {
+	case "1.0":
+		conn := s.Dial()
+		t.Cleanup(func() { conn.Close() })
+		fmt.Fprintf(conn, "GET %s HTTP/1.0\r\nAuthorization: %s\r\n\r\n", req.URL.RequestURI(), req.Header.Get("Authorization"))
+		res, err := http.ReadResponse(bufio.NewReader(conn), req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return res
+	case "1.1 over TLS":
+		tr := s.Client.Transport.(*http.Transport).Clone()
+		tr.ForceAttemptHTTP2 = false
+		tr.TLSClientConfig.NextProtos = []string{"http/1.1"}
+		client = &http.Client{Transport: tr}
+	}
+	res, err := client.Do(req)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := map[bool]int{true: 2, false: 1}[way == "2"]; res.ProtoMajor != want {
+		t.Errorf("%s: spoke HTTP/%d", way, res.ProtoMajor)
+	}
+	return res
+}
+
 // HTTP/1.1 on a connection of its own, HTTP/1.1 under TLS, HTTP/1.0 and HTTP/2
 // carry the same bytes, with the headers that keep proxies from holding them
 // back. Seen to fail by another field order on one of the ways.
@@ -425,32 +455,7 @@ func TestEvents_areTheSameBytesOverEveryHTTP(t *testing.T) {
 	for _, name := range []string{"1.1", "1.0", "1.1 over TLS", "2"} {
 		s := open(t, desktest.Options{Clock: atNoon, TLS: strings.Contains(name, "TLS") || name == "2"})
 		req := s.request("GET", "/api/user/sse/events?"+annsThread, s.key("ann"), "")
-		client := s.Client
-		if name == "1.1 over TLS" {
-			tr := s.Client.Transport.(*http.Transport).Clone()
-			tr.ForceAttemptHTTP2 = false
-			tr.TLSClientConfig.NextProtos = []string{"http/1.1"}
-			client = &http.Client{Transport: tr}
-		}
-		if name == "1.0" {
-			conn := s.Dial()
-			fmt.Fprintf(conn, "GET %s HTTP/1.0\r\nAuthorization: %s\r\n\r\n", req.URL.RequestURI(), req.Header.Get("Authorization"))
-			res, err := http.ReadResponse(bufio.NewReader(conn), req)
-			if err != nil {
-				t.Fatal(err)
-			}
-			stream(name, s, res, req)
-			conn.Close()
-			continue
-		}
-		res, err := client.Do(req)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if want := map[bool]int{true: 2, false: 1}[name == "2"]; res.ProtoMajor != want {
-			t.Errorf("%s: spoke HTTP/%d", name, res.ProtoMajor)
-		}
-		stream(name, s, res, req)
+		stream(name, s, askOver(t, s, name, req), req)
 	}
 	for name, body := range bodies {
 		if body != bodies["1.1"] {

@@ -2,6 +2,7 @@ package api_test
 
 import (
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 
@@ -16,106 +17,24 @@ import (
 // invalid UTF-8, and by cutting over-long values.
 func TestInput_isRefusedAndNothingIsStored(t *testing.T) {
 	s := open(t, desktest.Options{})
-	ann, agent := s.key("ann"), s.Key(tandem.Agent)
-	bound := s.keyFor(auth.KeyRequest{Role: tandem.Agent, Name: "bound", Workflow: "billing"})
-	foreign := s.keyFor(auth.KeyRequest{Tenant: "acme", Role: tandem.Agent, Name: "foreign"})
-	s.send(ann, "ann", "Chat", "the only one", "")
+	k := inputKeys{
+		ann: s.key("ann"), agent: s.Key(tandem.Agent), operator: s.Key(tandem.Operator),
+		bound:   s.keyFor(auth.KeyRequest{Role: tandem.Agent, Name: "bound", Workflow: "billing"}),
+		foreign: s.keyFor(auth.KeyRequest{Tenant: "acme", Role: tandem.Agent, Name: "foreign"}),
+	}
+	s.send(k.ann, "ann", "Chat", "the only one", "")
 	threads := []tandem.Address{
-		desktest.Address("ann"), {Tenant: "acme", Workflow: "support", Participant: "ann"},
-		{Tenant: "default", Workflow: "billing", Participant: "ann"}, {Tenant: "default", Workflow: "acme:support", Participant: "ann"},
+		desktest.Address("ann"),
+		{Tenant: "acme", Workflow: "support", Participant: "ann"},
+		{Tenant: "default", Workflow: "billing", Participant: "ann"},
+		{Tenant: "default", Workflow: "acme:support", Participant: "ann"},
 	}
 	before := make([]int64, len(threads))
 	for i, a := range threads {
 		before[i] = s.head(a)
 	}
 
-	long, deep := strings.Repeat("x", 257), strings.Repeat("[", 65)+strings.Repeat("]", 65)
-	bottomless := strings.Repeat("[", 200_000)
-	send := func(more string) string { return "/api/user/rest/send?" + annsThread + "&type=Chat&text=x" + more }
-	named := func(name, value string) string {
-		q := url.Values{"workflow": {"support"}, "participantId": {"ann"}, "type": {"Chat"}, "text": {"x"}}
-		q.Set(name, value)
-		return "/api/user/rest/send?" + q.Encode()
-	}
-	const push = "/api/agent/conversation/outbound/"
-	to := func(more string) string { return `{"workflow":"support","participantId":"ann",` + more + `}` }
-	for _, c := range []struct {
-		name, method, path, key, body string
-		status                        int
-	}{
-		{"malformed JSON as data", "POST", send(""), ann, `{"a":`, 400},
-		{"two values as data", "POST", send(""), ann, `{} {}`, 400},
-		{"deep JSON as data", "POST", send(""), ann, deep, 400},
-		{"bottomless JSON as data", "POST", send(""), ann, bottomless, 400},
-		{"invalid UTF-8 as data", "POST", send(""), ann, "\"\xff\"", 400},
-		{"a malformed query", "POST", "/api/user/rest/send?" + annsThread + "&type=Chat&text=%zz", ann, "", 400},
-		{"a semicolon in the query", "POST", send(";type=Data"), ann, "", 400},
-		{"invalid UTF-8 as text", "POST", named("text", "\xff"), ann, "", 400},
-		{"a text too long", "POST", named("text", strings.Repeat("ü", 8001)), ann, "", 400},
-		{"a type that there is not", "POST", named("type", "Sticker"), ann, "", 400},
-		{"a workflow too long", "POST", named("workflow", long), agent, "", 400},
-		{"a participant too long", "POST", named("participantId", long), agent, "", 400},
-		{"a reserved workflow", "POST", named("workflow", "$session"), agent, "", 400},
-		{"a reserved workflow by its id", "POST", named("workflow", "default:$session"), agent, "", 400},
-		{"CR and LF in the workflow", "POST", named("workflow", "support\r\nevent: x"), agent, "", 400},
-		{"LF in the participant", "POST", named("participantId", "ann\nid: 1"), agent, "", 400},
-		{"NUL in the participant", "POST", named("participantId", "ann\x00"), agent, "", 400},
-		{"LF in the request id", "POST", named("requestId", "a\nb"), ann, "", 400},
-		{"CR in the scope", "POST", named("scope", "a\rb"), ann, "", 400},
-		{"a scope too long", "POST", named("scope", long), ann, "", 400},
-		{"a line separator in the hint", "POST", named("hint", "a\u2028b"), ann, "", 400},
-		{"an unknown tenant", "POST", named("tenantId", "nobody"), ann, "", 403},
-		{"another tenant", "POST", named("tenantId", "acme"), ann, "", 403},
-		{"another participant", "POST", named("participantId", "bob"), ann, "", 403},
-		{"another tenant's key for this tenant", "POST", named("tenantId", "default"), foreign, "", 403},
-		{"another workflow than the key's", "POST", send(""), bound, "", 403},
-		{"no credential", "POST", send(""), "", "", 401},
-		{"a JWT of nobody", "POST", send(""), "eyJhbGciOiJub25lIn0.eyJzdWIiOiJhbm4ifQ.", "", 401},
-		{"a wrong method", "GET", send(""), ann, "", 405},
-
-		{"push: malformed JSON", "POST", push + "chat", agent, `{"workflow":"support",`, 400},
-		{"push: nothing", "POST", push + "chat", agent, "", 400},
-		{"push: a list", "POST", push + "data", agent, `[]`, 400},
-		{"push: a number as text", "POST", push + "chat", agent, to(`"text":7`), 400},
-		{"push: an object as scope", "POST", push + "chat", agent, to(`"text":"x","scope":{}`), 400},
-		{"push: invalid UTF-8", "POST", push + "chat", agent, to("\"text\":\"\xc3\x28\""), 400},
-		{"push: deep JSON", "POST", push + "data", agent, to(`"data":` + deep), 400},
-		{"push: bottomless JSON", "POST", push + "data", agent, to(`"data":` + bottomless), 400},
-		{"push: LF in the participant", "POST", push + "chat", agent, `{"workflow":"support","participantId":"a\nid: 7-x","text":"x"}`, 400},
-		{"push: CR in the request id", "POST", push + "chat", agent, to(`"text":"x","requestId":"a\rb"`), 400},
-		{"push: a workflow too long", "POST", push + "chat", agent, `{"workflow":"` + long + `","participantId":"ann","text":"x"}`, 400},
-		{"push: a reserved workflow", "POST", push + "chat", agent, `{"workflow":"$x","participantId":"ann","text":"x"}`, 400},
-		{"push: another tenant", "POST", push + "chat", agent, to(`"text":"x","tenantId":"acme"`), 403},
-		{"push: another workflow than the key's", "POST", push + "chat", bound, to(`"text":"x"`), 403},
-		{"push: a text too long", "POST", push + "chat", agent, to(`"text":"` + strings.Repeat("x", 256<<10+1) + `"`), 413},
-		{"push: a body too large", "POST", push + "chat", agent, to(`"text":"` + strings.Repeat("x", 1<<20) + `"`), 413},
-		{"push: a file that is a string", "POST", push + "file", agent, to(`"data":"https://x"`), 400},
-		{"push: no kind of push", "POST", push + "sticker", agent, to(`"text":"x"`), 404},
-		{"handoff: to itself", "POST", push + "handoff", agent, to(`"targetWorkflowType":"support"`), 400},
-		{"handoff: to a reserved workflow", "POST", push + "handoff", agent, to(`"targetWorkflowId":"default:$x"`), 400},
-		{"handoff: to somebody", "POST", push + "handoff", agent, to(`"to":"somebody"`), 400},
-		{"handoff: to two at once", "POST", push + "handoff", agent, to(`"to":"person","targetWorkflowType":"billing"`), 400},
-		{"handoff: an urgency that there is not", "POST", push + "handoff", agent, to(`"to":"person","urgency":"YESTERDAY"`), 400},
-		{"handoff: a reason too long", "POST", push + "handoff", agent, to(`"to":"person","reason":"` + strings.Repeat("x", 1001) + `"`), 400},
-		{"handoff: data that is a list", "POST", push + "handoff", agent, to(`"to":"person","data":[]`), 400},
-		{"handoff: beyond the key's workflow", "POST", push + "handoff", bound, `{"workflow":"billing","participantId":"ann","targetWorkflowType":"support"}`, 403},
-
-		{"history: a page that is no number", "GET", "/api/user/rest/history?" + annsThread + "&page=x", ann, "", 400},
-		{"history: page 0", "GET", "/api/user/rest/history?" + annsThread + "&page=0", ann, "", 400},
-		{"history: a page beyond counting", "GET", "/api/user/rest/history?" + annsThread + "&page=99999999999999999999", ann, "", 400},
-		{"history: a page size of nothing", "GET", "/api/user/rest/history?" + annsThread + "&pageSize=-1", ann, "", 400},
-		{"history: another tenant's", "GET", "/api/user/rest/history?" + annsThread + "&tenantId=acme", agent, "", 403},
-		{"ticket: malformed JSON", "POST", "/api/auth/tickets", ann, `{"for":`, 400},
-		{"ticket: a wrong type", "POST", "/api/auth/tickets", ann, `{"for":["stream"]}`, 400},
-		{"list: a cursor of nobody", "GET", "/api/conversations?cursor=zzz", s.Key(tandem.Operator), "", 400},
-		{"list: an urgency that there is not", "GET", "/api/conversations?urgency=YESTERDAY", s.Key(tandem.Operator), "", 400},
-		{"list: a limit of nothing", "GET", "/api/conversations?limit=0", s.Key(tandem.Operator), "", 400},
-		{"list: an agent", "GET", "/api/conversations", agent, "", 403},
-		{"stream: a scope too long", "GET", "/api/user/sse/events?" + annsThread + "&scope=" + long, ann, "", 400},
-		{"stream: a heartbeat beyond counting", "GET", "/api/user/sse/events?" + annsThread + "&heartbeatSeconds=1e9", ann, "", 400},
-		{"stream: a malformed query", "GET", "/api/user/sse/events?" + annsThread + "&%", ann, "", 400},
-		{"stream: no path for it", "POST", "/api/user/sse/events?" + annsThread, ann, "", 405},
-	} {
+	for _, c := range slices.Concat(badPosts(k), badPushes(k), badReads(k)) {
 		res, body := s.ask(c.method, c.path, c.key, c.body)
 		if res.StatusCode != c.status {
 			t.Errorf("%s: %d, want %d: %s", c.name, res.StatusCode, c.status, body)
@@ -128,6 +47,116 @@ func TestInput_isRefusedAndNothingIsStored(t *testing.T) {
 		if got := s.head(a); got != before[i] {
 			t.Errorf("on %v something was stored", a)
 		}
+	}
+}
+
+// inputKeys are the credentials that bad input comes with.
+type inputKeys struct{ ann, agent, operator, bound, foreign string }
+
+// badInput is a request and the status that refuses it.
+type badInput struct {
+	name, method, path, key, body string
+	status                        int
+}
+
+// deepJSON is nested by n levels.
+func deepJSON(n int) string { return strings.Repeat("[", n) + strings.Repeat("]", n) }
+
+func badPosts(k inputKeys) []badInput {
+	long, deep := strings.Repeat("x", 257), deepJSON(65)
+	bottomless := strings.Repeat("[", 200_000)
+	send := func(more string) string { return "/api/user/rest/send?" + annsThread + "&type=Chat&text=x" + more }
+	named := func(name, value string) string {
+		q := url.Values{"workflow": {"support"}, "participantId": {"ann"}, "type": {"Chat"}, "text": {"x"}}
+		q.Set(name, value)
+		return "/api/user/rest/send?" + q.Encode()
+	}
+	return []badInput{
+		{"malformed JSON as data", "POST", send(""), k.ann, `{"a":`, 400},
+		{"two values as data", "POST", send(""), k.ann, `{} {}`, 400},
+		{"deep JSON as data", "POST", send(""), k.ann, deep, 400},
+		{"bottomless JSON as data", "POST", send(""), k.ann, bottomless, 400},
+		{"invalid UTF-8 as data", "POST", send(""), k.ann, "\"\xff\"", 400},
+		{"a malformed query", "POST", "/api/user/rest/send?" + annsThread + "&type=Chat&text=%zz", k.ann, "", 400},
+		{"a semicolon in the query", "POST", send(";type=Data"), k.ann, "", 400},
+		{"invalid UTF-8 as text", "POST", named("text", "\xff"), k.ann, "", 400},
+		{"a text too long", "POST", named("text", strings.Repeat("ü", 8001)), k.ann, "", 400},
+		{"a type that there is not", "POST", named("type", "Sticker"), k.ann, "", 400},
+		{"a workflow too long", "POST", named("workflow", long), k.agent, "", 400},
+		{"a participant too long", "POST", named("participantId", long), k.agent, "", 400},
+		{"a reserved workflow", "POST", named("workflow", "$session"), k.agent, "", 400},
+		{"a reserved workflow by its id", "POST", named("workflow", "default:$session"), k.agent, "", 400},
+		{"CR and LF in the workflow", "POST", named("workflow", "support\r\nevent: x"), k.agent, "", 400},
+		{"LF in the participant", "POST", named("participantId", "ann\nid: 1"), k.agent, "", 400},
+		{"NUL in the participant", "POST", named("participantId", "ann\x00"), k.agent, "", 400},
+		{"LF in the request id", "POST", named("requestId", "a\nb"), k.ann, "", 400},
+		{"CR in the scope", "POST", named("scope", "a\rb"), k.ann, "", 400},
+		{"a scope too long", "POST", named("scope", long), k.ann, "", 400},
+		{"a line separator in the hint", "POST", named("hint", "a\u2028b"), k.ann, "", 400},
+		{"an unknown tenant", "POST", named("tenantId", "nobody"), k.ann, "", 403},
+		{"another tenant", "POST", named("tenantId", "acme"), k.ann, "", 403},
+		{"another participant", "POST", named("participantId", "bob"), k.ann, "", 403},
+		{"another tenant's key for this tenant", "POST", named("tenantId", "default"), k.foreign, "", 403},
+		{"another workflow than the key's", "POST", send(""), k.bound, "", 403},
+		{"no credential", "POST", send(""), "", "", 401},
+		{"a JWT of nobody", "POST", send(""), "eyJhbGciOiJub25lIn0.eyJzdWIiOiJhbm4ifQ.", "", 401},
+		{"a wrong method", "GET", send(""), k.ann, "", 405},
+	}
+}
+
+func badPushes(k inputKeys) []badInput {
+	long, deep := strings.Repeat("x", 257), deepJSON(65)
+	bottomless := strings.Repeat("[", 200_000)
+	const push = "/api/agent/conversation/outbound/"
+	to := func(more string) string { return `{"workflow":"support","participantId":"ann",` + more + `}` }
+	return []badInput{
+		{"push: malformed JSON", "POST", push + "chat", k.agent, `{"workflow":"support",`, 400},
+		{"push: nothing", "POST", push + "chat", k.agent, "", 400},
+		{"push: a list", "POST", push + "data", k.agent, `[]`, 400},
+		{"push: a number as text", "POST", push + "chat", k.agent, to(`"text":7`), 400},
+		{"push: an object as scope", "POST", push + "chat", k.agent, to(`"text":"x","scope":{}`), 400},
+		{"push: invalid UTF-8", "POST", push + "chat", k.agent, to("\"text\":\"\xc3\x28\""), 400},
+		{"push: deep JSON", "POST", push + "data", k.agent, to(`"data":` + deep), 400},
+		{"push: bottomless JSON", "POST", push + "data", k.agent, to(`"data":` + bottomless), 400},
+		{"push: LF in the participant", "POST", push + "chat", k.agent, `{"workflow":"support","participantId":"a\nid: 7-x","text":"x"}`, 400},
+		{"push: CR in the request id", "POST", push + "chat", k.agent, to(`"text":"x","requestId":"a\rb"`), 400},
+		{"push: a workflow too long", "POST", push + "chat", k.agent, `{"workflow":"` + long + `","participantId":"ann","text":"x"}`, 400},
+		{"push: a reserved workflow", "POST", push + "chat", k.agent, `{"workflow":"$x","participantId":"ann","text":"x"}`, 400},
+		{"push: another tenant", "POST", push + "chat", k.agent, to(`"text":"x","tenantId":"acme"`), 403},
+		{"push: another workflow than the key's", "POST", push + "chat", k.bound, to(`"text":"x"`), 403},
+		{"push: a text too long", "POST", push + "chat", k.agent, to(`"text":"` + strings.Repeat("x", 256<<10+1) + `"`), 413},
+		{"push: a body too large", "POST", push + "chat", k.agent, to(`"text":"` + strings.Repeat("x", 1<<20) + `"`), 413},
+		{"push: a file that is a string", "POST", push + "file", k.agent, to(`"data":"https://x"`), 400},
+		{"push: no kind of push", "POST", push + "sticker", k.agent, to(`"text":"x"`), 404},
+		{"handoff: to itself", "POST", push + "handoff", k.agent, to(`"targetWorkflowType":"support"`), 400},
+		{"handoff: to a reserved workflow", "POST", push + "handoff", k.agent, to(`"targetWorkflowId":"default:$x"`), 400},
+		{"handoff: to somebody", "POST", push + "handoff", k.agent, to(`"to":"somebody"`), 400},
+		{"handoff: to two at once", "POST", push + "handoff", k.agent, to(`"to":"person","targetWorkflowType":"billing"`), 400},
+		{"handoff: an urgency that there is not", "POST", push + "handoff", k.agent, to(`"to":"person","urgency":"YESTERDAY"`), 400},
+		{"handoff: a reason too long", "POST", push + "handoff", k.agent, to(`"to":"person","reason":"` + strings.Repeat("x", 1001) + `"`), 400},
+		{"handoff: data that is a list", "POST", push + "handoff", k.agent, to(`"to":"person","data":[]`), 400},
+		{"handoff: beyond the key's workflow", "POST", push + "handoff", k.bound, `{"workflow":"billing","participantId":"ann","targetWorkflowType":"support"}`, 403},
+	}
+}
+
+func badReads(k inputKeys) []badInput {
+	long := strings.Repeat("x", 257)
+	return []badInput{
+		{"history: a page that is no number", "GET", "/api/user/rest/history?" + annsThread + "&page=x", k.ann, "", 400},
+		{"history: page 0", "GET", "/api/user/rest/history?" + annsThread + "&page=0", k.ann, "", 400},
+		{"history: a page beyond counting", "GET", "/api/user/rest/history?" + annsThread + "&page=99999999999999999999", k.ann, "", 400},
+		{"history: a page size of nothing", "GET", "/api/user/rest/history?" + annsThread + "&pageSize=-1", k.ann, "", 400},
+		{"history: another tenant's", "GET", "/api/user/rest/history?" + annsThread + "&tenantId=acme", k.agent, "", 403},
+		{"ticket: malformed JSON", "POST", "/api/auth/tickets", k.ann, `{"for":`, 400},
+		{"ticket: a wrong type", "POST", "/api/auth/tickets", k.ann, `{"for":["stream"]}`, 400},
+		{"list: a cursor of nobody", "GET", "/api/conversations?cursor=zzz", k.operator, "", 400},
+		{"list: an urgency that there is not", "GET", "/api/conversations?urgency=YESTERDAY", k.operator, "", 400},
+		{"list: a limit of nothing", "GET", "/api/conversations?limit=0", k.operator, "", 400},
+		{"list: a participant", "GET", "/api/conversations", k.ann, "", 403},
+		{"stream: a scope too long", "GET", "/api/user/sse/events?" + annsThread + "&scope=" + long, k.ann, "", 400},
+		{"stream: a heartbeat beyond counting", "GET", "/api/user/sse/events?" + annsThread + "&heartbeatSeconds=1e9", k.ann, "", 400},
+		{"stream: a malformed query", "GET", "/api/user/sse/events?" + annsThread + "&%", k.ann, "", 400},
+		{"stream: no path for it", "POST", "/api/user/sse/events?" + annsThread, k.ann, "", 405},
 	}
 }
 
