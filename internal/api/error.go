@@ -6,6 +6,7 @@ import (
 	"math"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 
 	tandem "github.com/seed4677ff1f/tandem"
@@ -74,8 +75,16 @@ func (s *Server) fail(rt *route, id string, w *recorder, err error) {
 		for name, values := range hs.Header {
 			w.Header()[name] = values
 		}
-		rt.form.write(w, hs.Status, http.StatusText(hs.Status), hs.Message, 0)
+		word := http.StatusText(hs.Status)
+		rt.form.write(w, hs.Status, word[:1]+strings.ToLower(word[1:]), hs.Message, 0)
 		return
+	}
+	if known.Kind == tandem.TooMany { // what is not a rate is the count of open streams
+		stands := s.crowded()
+		if e := (*exhausted)(nil); errors.As(err, &e) {
+			stands = e.allowance
+		}
+		stands.headers(w.Header())
 	}
 	sh := shapes[known.Kind]
 	sentence := known.Message

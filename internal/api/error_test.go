@@ -19,7 +19,7 @@ import (
 func ask(t *testing.T, form form, do handler) (res *httptest.ResponseRecorder, log string) {
 	t.Helper()
 	var logged bytes.Buffer
-	s := New(Options{Log: slog.New(slog.NewTextHandler(&logged, &slog.HandlerOptions{Level: slog.LevelInfo}))})
+	s := New(Options{Limits: tandem.DefaultLimits(), Log: slog.New(slog.NewTextHandler(&logged, &slog.HandlerOptions{Level: slog.LevelInfo}))})
 	t.Cleanup(s.gone.close)
 	s.route([]route{{pattern: "GET /it/{name}", form: form, do: do}})
 	res = httptest.NewRecorder()
@@ -70,6 +70,9 @@ func TestError_eachKindInEachForm(t *testing.T) {
 			if got := res.Header().Get("Retry-After") != ""; got != (c.status == 429 || c.status == 503) {
 				t.Errorf("%v: Retry-After is there: %v", c.err, got)
 			}
+			if got := res.Header().Get("RateLimit-Remaining") == "0"; got != (c.status == 429) {
+				t.Errorf("%v: RateLimit-Remaining is there: %v", c.err, got)
+			}
 			id := res.Header().Get("X-Request-Id")
 			if got := strings.Contains(log, secret.Error()) && strings.Contains(log, id) && strings.Contains(log, "GET /it/{name}"); got != c.logged {
 				t.Errorf("%v: logged %q", c.err, log)
@@ -116,7 +119,7 @@ func TestError_handshake(t *testing.T) {
 	res, _ := ask(t, formObject, failing(&ws.HandshakeError{
 		Status: http.StatusUpgradeRequired, Message: "only version 13", Header: http.Header{"Sec-Websocket-Version": {"13"}},
 	}))
-	if want := `{"error":"Upgrade Required","message":"only version 13"}`; res.Code != 426 || res.Body.String() != want || res.Header().Get("Sec-WebSocket-Version") != "13" {
+	if want := `{"error":"Upgrade required","message":"only version 13"}`; res.Code != 426 || res.Body.String() != want || res.Header().Get("Sec-WebSocket-Version") != "13" {
 		t.Errorf("%d %v %s", res.Code, res.Header(), res.Body)
 	}
 }

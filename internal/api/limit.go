@@ -145,7 +145,22 @@ func (a allowance) err() error {
 	if !a.refused {
 		return nil
 	}
-	return &tandem.Error{Kind: tandem.TooMany, Message: "Too many requests. Please try again later.", RetryAfter: max(a.retry, time.Millisecond)}
+	return &exhausted{a}
+}
+
+// exhausted is the error of a refused allowance: of kind TooMany, with what its
+// client is told of the rate.
+type exhausted struct{ allowance }
+
+func (e *exhausted) Error() string { return "too many " + e.what }
+
+func (e *exhausted) Unwrap() error {
+	return &tandem.Error{Kind: tandem.TooMany, Message: "Too many requests. Please try again later.", RetryAfter: max(e.retry, time.Millisecond)}
+}
+
+// crowded is how the count of open streams stands for who may open no more.
+func (s *Server) crowded() allowance {
+	return allowance{what: "streams", refused: true, limit: s.opt.Limits.Streams, full: retryAfter, retry: retryAfter}
 }
 
 // client is the address that a request comes from: of the peer, or, if that is a

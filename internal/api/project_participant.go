@@ -86,14 +86,25 @@ func participantDelta(d tandem.Delta) []byte {
 	return event("stream-token", chatTokenFrame{Type: "stream-token", MessageID: d.Message, Token: d.Text, Timestamp: chatTime(d.At)})
 }
 
+// answerEnd is the chat's stream-end without its cursor: of the stream, a place to
+// go on from is only an event's id, and here the message is still to come.
+type answerEnd struct {
+	Type      string        `json:"type"`
+	MessageID string        `json:"messageId"`
+	Timestamp chatTime      `json:"timestamp"`
+	Finish    tandem.Finish `json:"finishReason"`
+	Role      tandem.Role   `json:"role"`
+	Name      string        `json:"name,omitempty"`
+	Sources   string        `json:"sources,omitempty"`
+}
+
 func participantEnd(e *tandem.Event) []byte {
 	m, err := e.Message()
 	if err != nil {
 		return nil
 	}
-	return event("stream-end", chatEndFrame{
-		Type: "stream-end", MessageID: e.ID, Timestamp: chatTime(e.At), Finish: m.Finish, Role: m.Role, Name: m.Name,
-		Sources: m.Sources, Data: m.Data, Cursor: e.Cursor().String(),
+	return event("stream-end", answerEnd{
+		Type: "stream-end", MessageID: e.ID, Timestamp: chatTime(e.At), Finish: m.Finish, Role: m.Role, Name: m.Name, Sources: m.Sources,
 	})
 }
 

@@ -129,8 +129,12 @@ func TestRate_ofAnAddress(t *testing.T) {
 				r.Header.Set(name, value)
 			}
 		}
-		if res, body := s.do(r); res.StatusCode != want {
+		res, body := s.do(r)
+		if res.StatusCode != want {
 			t.Errorf("%d: %s: %d, want %d: %s", i, path, res.StatusCode, want, body)
+		}
+		if got := res.Header.Get("RateLimit-Limit") == "5"; got != (want == 429) {
+			t.Errorf("%d: %s: RateLimit-Limit is there: %v", i, path, got)
 		}
 	}
 	s.listen(ann, annsThread).until("connected")

@@ -136,14 +136,23 @@ var openapiExamples = map[string]example{
 		},
 	},
 
+	"AnswerEnd": {
+		optional: "name sources",
+		right:    []string{`{"type":"stream-end","messageId":"msg_2","timestamp":` + at + `,"finishReason":"stop","role":"assistant","name":"bot","sources":"FAQ"}`},
+		wrong: []string{
+			`{"type":"stream-end","messageId":"msg_2","timestamp":` + at + `,"finishReason":"stop","role":"assistant","cursor":"1-3oxzwwhm"}`,
+			`{"type":"stream-end","messageId":"msg_2","timestamp":` + at + `,"finishReason":"done","role":"assistant"}`,
+		},
+	},
+
 	"BareError": {right: []string{`"Workflow is required."`}, wrong: []string{`""`, `{"error":"Workflow is required."}`}},
 	"Invalid": {
 		right: []string{`{"error":"Bad request","message":"A sentence."}`},
 		wrong: []string{`{"error":"Bad request","message":""}`, `{"error":"error","message":"A sentence."}`, `"Bad request"`},
 	},
 	"Handshake": {
-		right: []string{`{"error":"Upgrade Required","message":"A sentence."}`},
-		wrong: []string{`{"error":"Upgrade Required","message":""}`, `{"error":"error","message":"A sentence."}`, `"Upgrade Required"`},
+		right: []string{`{"error":"Upgrade required","message":"A sentence."}`},
+		wrong: []string{`{"error":"Upgrade required","message":""}`, `{"error":"error","message":"A sentence."}`, `"Upgrade required"`},
 	},
 	"NotFound": {
 		right: []string{`{"error":"Not found","message":"A sentence."}`},
