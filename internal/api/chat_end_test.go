@@ -137,7 +137,7 @@ func TestChat_isCutOffByClose(t *testing.T) {
 	c := h.opens(token, "")
 	h.rawChat()
 	began := time.Now()
-	h.server.Close()
+	h.cutOff()
 	if took := time.Since(began); took > 3*time.Second {
 		t.Errorf("Close took %v", took)
 	}

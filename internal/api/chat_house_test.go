@@ -11,6 +11,7 @@ import (
 	"net/http/httptest"
 	"regexp"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -43,6 +44,7 @@ type chatHouse struct {
 	dial   *http.Client
 	base   string // ws://host
 	piped  bool
+	cut    sync.Once
 }
 
 // chatWith is what differs from the defaults.
@@ -102,14 +104,7 @@ func openChat(t testing.TB, with chatWith) *chatHouse {
 	h.listen()
 	t.Cleanup(func() {
 		h.agent.quit()
-		if with.piped {
-			cut, cancel := context.WithCancel(context.Background())
-			cancel()
-			_ = h.server.Drain(cut) // that nothing was waited for
-			h.server.cancel()
-		} else {
-			h.server.Close()
-		}
+		h.cutOff()
 		h.web.Close()
 		h.dial.CloseIdleConnections()
 		stop()
@@ -122,6 +117,20 @@ func openChat(t testing.TB, with chatWith) *chatHouse {
 		}
 	})
 	return h
+}
+
+// cutOff closes the server, once.
+func (h *chatHouse) cutOff() {
+	h.cut.Do(func() {
+		if !h.piped {
+			h.server.Close()
+			return
+		}
+		now, cancel := context.WithCancel(context.Background())
+		cancel()
+		_ = h.server.Drain(now) // that nothing was waited for
+		h.server.cancel()
+	})
 }
 
 // listen serves on a TCP port, or on pipes.
