@@ -48,6 +48,7 @@ type Principal struct {
 	Kind     CredentialKind
 	ID       string         // jti, key id or ticket id: what a revocation names
 	Parent   string         // of a ticket: ID of the credential it was made with
+	Issuer   string         // of a token of somebody else's (and its tickets): its iss
 	Signer   string         // of a token of the server's own (and its tickets): kid of the secret that signed it
 	Issued   time.Time      // zero if unknown
 	Expires  time.Time      // zero: never. Expiry plus leeway ends open streams too

@@ -342,7 +342,7 @@ func (t *chaosThread) get(path string, q url.Values, into any) (status int, body
 	if err != nil {
 		return 0, err.Error()
 	}
-	if resp.StatusCode == http.StatusOK {
+	if resp.StatusCode == http.StatusOK && into != nil {
 		if err := json.Unmarshal(b, into); err != nil {
 			t.world.t.Fatal(err)
 		}

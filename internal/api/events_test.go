@@ -237,6 +237,7 @@ func TestEvents_heartbeats(t *testing.T) {
 // A stream that the server ends says why, and when to come back; a later one is
 // refused. Seen to fail by closing without a word.
 func TestEvents_saySoBeforeTheServerCloses(t *testing.T) {
+	t.Parallel()
 	s := open(t, desktest.Options{})
 	l := s.listen(s.key("ann"), annsThread)
 	connected := l.until("connected")
@@ -264,6 +265,7 @@ func TestEvents_saySoBeforeTheServerCloses(t *testing.T) {
 // Expiry, with its leeway, and revocation end an open stream within a second, and
 // tell it why. Seen to fail by never looking again.
 func TestEvents_endWithTheCredential(t *testing.T) {
+	t.Parallel()
 	var shift atomic.Int64
 	s := open(t, desktest.Options{Clock: func() time.Time { return time.Now().Add(time.Duration(shift.Load())) }})
 	shift.Store(int64(-5 * time.Second)) // what ends in a second from then has its leeway now
@@ -340,6 +342,7 @@ func until(t testing.TB, is func() bool) {
 // nothing else; a second stream of it ends the first. Seen to fail by asking the
 // ticket for no address.
 func TestEvents_tickets(t *testing.T) {
+	t.Parallel()
 	s := open(t, desktest.Options{})
 	agent := s.Key(tandem.Agent)
 	_, body := s.ask("POST", "/api/auth/tickets", agent, `{"for":"stream"}`)
@@ -412,6 +415,7 @@ func askOver(t *testing.T, s *site, way string, req *http.Request) *http.Respons
 // carry the same bytes, with the headers that keep proxies from holding them
 // back. Seen to fail by another field order on one of the ways.
 func TestEvents_areTheSameBytesOverEveryHTTP(t *testing.T) {
+	t.Parallel()
 	bodies := map[string]string{}
 	stream := func(name string, s *site, res *http.Response, req *http.Request) {
 		t.Helper()

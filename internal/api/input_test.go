@@ -162,6 +162,7 @@ func badReads(k inputKeys) []badInput {
 
 // One less than too much is taken: at the limits, and not short of them.
 func TestInput_atTheLimitsIsTaken(t *testing.T) {
+	t.Parallel()
 	s := open(t, desktest.Options{})
 	ann, agent := s.key("ann"), s.Key(tandem.Agent)
 	name := strings.Repeat("ü", 128) // bytes count

@@ -26,6 +26,7 @@ func small(t *testing.T) (here, there net.Conn) {
 // A peer that is slow, but takes something in each of the times that it has, gets
 // everything, and gets it whole. Seen to fail by giving it one time for all.
 func TestPeer_slowIsNotStalled(t *testing.T) {
+	t.Parallel()
 	here, there := small(t)
 	p := &peer{stall: 100 * time.Millisecond}
 	p.writing(here)

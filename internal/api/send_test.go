@@ -36,6 +36,7 @@ func TestConverse_waitsForItsOwnAnswer(t *testing.T) {
 
 // Who stops waiting, or is made to, leaves nothing behind: the message is kept.
 func TestConverse_endsWithItsCallerAndWithTheServer(t *testing.T) {
+	t.Parallel()
 	s := open(t, desktest.Options{Agents: desktest.AnsweredBy(make(desktest.Fed))})
 	ann := s.key("ann")
 	ctx, cancel := context.WithCancel(t.Context())
@@ -65,6 +66,7 @@ func TestConverse_endsWithItsCallerAndWithTheServer(t *testing.T) {
 
 // An agent that fails is no reason to wait.
 func TestConverse_tellsThatTheAgentFailed(t *testing.T) {
+	t.Parallel()
 	s := open(t, desktest.Options{Agents: desktest.AnsweredBy(desktest.AgentFunc(func(context.Context, tandem.Question, func(tandem.Piece) error) error {
 		return tandem.Errorf(tandem.Internal, "it is broken")
 	}))})
@@ -112,6 +114,7 @@ func TestRate_postsOfAParticipant(t *testing.T) {
 // whoever has a good one passes from there. Seen to fail by counting before the
 // credential is judged.
 func TestRate_ofAnAddress(t *testing.T) {
+	t.Parallel()
 	limits := tandem.DefaultLimits()
 	limits.Requests = tandem.Rate{N: 5, Per: time.Minute}
 	s := open(t, desktest.Options{Limits: &limits, Clock: atNoon})
@@ -160,6 +163,7 @@ func TestRate_ofAKey(t *testing.T) {
 // Neither a text, nor a query, a credential, a name or an id gets into the log,
 // whatever goes wrong. Seen to fail by logging the request's URL.
 func TestLog_tellsNothingOfWhatIsSaid(t *testing.T) {
+	t.Parallel()
 	var log lines
 	s := open(t, desktest.Options{Log: &log, Agents: desktest.Answers("my-secret-answer")})
 	ann, agent := s.key("ann-the-person"), s.Key(tandem.Agent)

@@ -109,6 +109,7 @@ func TestEvents_aStalledReaderCostsNobody(t *testing.T) {
 // A stream that is stuck in a write ends like any other when its credential does.
 // Seen to fail without the hangup.
 func TestEvents_aStalledReaderEndsWithItsCredential(t *testing.T) {
+	t.Parallel()
 	s := open(t, desktest.Options{})
 	stall(s, s.key("ann"), annsThread)
 	pushes(s, 200, 32<<10)
@@ -124,6 +125,7 @@ func TestEvents_aStalledReaderEndsWithItsCredential(t *testing.T) {
 
 // A peer that takes no byte for too long is let go, and counted.
 func TestEvents_aPeerThatTakesNothingIsLetGo(t *testing.T) {
+	t.Parallel()
 	limits := tandem.DefaultLimits()
 	limits.Stall = 200 * time.Millisecond
 	s := open(t, desktest.Options{Limits: &limits})
@@ -146,6 +148,7 @@ func TestEvents_whatAClientSendsAfterItsRequestIsLeftAlone(t *testing.T) {
 
 // A client that closes its side is gone, whether it says so or is cut off.
 func TestEvents_noticeAtOnceThatAClientIsGone(t *testing.T) {
+	t.Parallel()
 	s := open(t, desktest.Options{})
 	reset := func(c *net.TCPConn) error {
 		if err := c.SetLinger(0); err != nil {

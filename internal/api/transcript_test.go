@@ -123,6 +123,7 @@ func atNoon() time.Time { return noon }
 // Sending, reading back and pushing, to the byte. Seen to fail by answering with
 // an object in the place of the bare thread id.
 func TestTranscript_sendAndPush(t *testing.T) {
+	t.Parallel()
 	s := open(t, desktest.Options{Clock: atNoon})
 	agent, ann := s.Key(tandem.Agent), s.key("ann")
 	tr := newTranscript(s)
@@ -155,6 +156,7 @@ func TestTranscript_sendAndPush(t *testing.T) {
 // Every error body of these faces, to the byte. Seen to fail by giving a 400 two
 // fields, and by leaving WWW-Authenticate out.
 func TestTranscript_errors(t *testing.T) {
+	t.Parallel()
 	s := open(t, desktest.Options{Clock: atNoon})
 	agent, ann, bob := s.Key(tandem.Agent), s.key("ann"), s.key("bob")
 	operator := s.Key(tandem.Operator)
@@ -215,6 +217,7 @@ func TestTranscript_errors(t *testing.T) {
 
 // Credentials and the list of conversations, to the byte.
 func TestTranscript_ticketsAndLists(t *testing.T) {
+	t.Parallel()
 	s := open(t, desktest.Options{Clock: atNoon})
 	tr := newTranscript(s)
 	token := s.Mint(auth.MintRequest{Tenant: "default", Subject: "Ann", Name: "Ann", Role: tandem.Participant, TTL: time.Hour})

@@ -124,6 +124,9 @@ func (a *Auth) judgeKey(ctx context.Context, cred Presented) (tandem.Principal, 
 	if p.Subject == "" {
 		p.Subject = k.Name
 	}
+	if k.Role == tandem.Agent && k.Name != k.ID {
+		p.Name = k.Name // who made the key said what people know it by
+	}
 	return p, nil
 }
 

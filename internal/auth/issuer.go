@@ -90,8 +90,7 @@ func (a *Auth) trusts(p tandem.Principal) bool {
 	if p.Signer != "" || fromKey(p) {
 		return true
 	}
-	iss, _ := p.Claims["iss"].(string)
-	is := (*a.issuers.Load())[iss]
+	is := (*a.issuers.Load())[p.Issuer]
 	return is != nil && slices.Contains(is.Tenants, p.Tenant) && slices.Contains(is.Roles, p.Role)
 }
 

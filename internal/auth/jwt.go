@@ -106,7 +106,7 @@ func (a *Auth) principal(c claims, from *issuer) (tandem.Principal, error) {
 	}
 	names := ownClaims
 	if from != nil {
-		names = from.Claims
+		names, p.Issuer = from.Claims, from.Issuer.Issuer
 		if err := c.audience(from.Audience); err != nil {
 			return p, err
 		}

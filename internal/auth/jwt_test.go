@@ -28,7 +28,7 @@ func TestJWT_eachAlgorithmByItsKey(t *testing.T) {
 			p.Claims = nil
 			want := tandem.Principal{
 				Tenant: "default", Subject: "ann", Role: tandem.Participant, Workflow: "support", Session: "S-1", Name: "Ann B", Email: "ann@b.example",
-				Kind: tandem.CredentialJWT, ID: "j1", Issued: noon, Expires: noon.Add(time.Hour),
+				Kind: tandem.CredentialJWT, ID: "j1", Issuer: "https://id.example", Issued: noon, Expires: noon.Add(time.Hour),
 			}
 			if d := cmp.Diff(want, p); d != "" {
 				t.Error(d)

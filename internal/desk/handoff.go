@@ -47,7 +47,7 @@ func (d *Desk) Escalate(ctx context.Context, p tandem.Principal, in Escalation) 
 	meta := metaOf(ctx, p, "")
 	var after tandem.Conversation
 	_, err := d.store.Append(ctx, store.Append{
-		Threads: []tandem.Address{in.Address}, Key: pushKey(in.Key), KeySum: tandem.Hash{1},
+		Threads: []tandem.Address{in.Address}, Key: keyOf(p, in.Key), KeySum: tandem.Hash{1},
 		Decide: func(now time.Time, on []store.State) ([]store.Write, error) {
 			w, c, err := decideEscalation(now, on[0], in, meta, ids)
 			if c != nil {
@@ -156,7 +156,7 @@ func (d *Desk) Handoff(ctx context.Context, p tandem.Principal, in Escalation, t
 	now := d.clock()
 	id, changed, meta := tandem.NewID("msg_", now), tandem.NewID("evt_", now), metaOf(ctx, p, "")
 	res, err := d.store.Append(ctx, store.Append{
-		Threads: []tandem.Address{in.Address, target}, Key: pushKey(in.Key), KeySum: tandem.Address{Workflow: target.Workflow, Participant: in.Reason + "\x00" + in.Text}.Root(),
+		Threads: []tandem.Address{in.Address, target}, Key: keyOf(p, in.Key), KeySum: tandem.Address{Workflow: target.Workflow, Participant: in.Reason + "\x00" + in.Text}.Root(),
 		Decide: func(_ time.Time, on []store.State) ([]store.Write, error) {
 			here, there := store.Write{Thread: on[0].Thread}, store.Write{Thread: on[1].Thread}
 			e, err := handoffEvent(id, on[0].Active, in, meta, &target)

@@ -67,7 +67,7 @@ func (d *Desk) Post(ctx context.Context, p tandem.Principal, in Post) (Posted, e
 	decide := func(now time.Time, on []store.State) ([]store.Write, error) {
 		return d.decidePost(now, on[0], p, in, m, e, answer, opened)
 	}
-	res, err := d.store.Append(ctx, store.Append{Threads: []tandem.Address{in.Address}, Key: postKey(in), KeySum: sum, Decide: decide})
+	res, err := d.store.Append(ctx, store.Append{Threads: []tandem.Address{in.Address}, Key: postKey(p, in), KeySum: sum, Decide: decide})
 	if err != nil {
 		return Posted{}, err
 	}
@@ -167,16 +167,24 @@ func sumOf(m tandem.Message, requestID string) (tandem.Hash, error) {
 	return sha256.Sum256(b), err
 }
 
-// postKey is the key under which a repeat is recognised. The two kinds of keys
-// are apart, so that a browser's cannot meet a back end's.
-func postKey(in Post) string {
-	switch {
-	case in.ClientID != "":
+// postKey is the key under which a repeat is recognised.
+func postKey(p tandem.Principal, in Post) string {
+	if in.ClientID != "" {
 		return "c:" + in.ClientID
-	case in.Key != "":
-		return "i:" + in.Key
 	}
-	return ""
+	return keyOf(p, in.Key)
+}
+
+// keyOf is an Idempotency-Key as it is stored. A participant's and a back end's
+// are apart: nobody can block, or find out, the keys of the other.
+func keyOf(p tandem.Principal, key string) string {
+	switch {
+	case key == "":
+		return ""
+	case p.Role == tandem.Participant:
+		return "i:" + key
+	}
+	return "b:" + key
 }
 
 func metaOf(ctx context.Context, p tandem.Principal, clientTime string) tandem.Meta {

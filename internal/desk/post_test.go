@@ -103,6 +103,21 @@ func TestPost_storesARepeatOnce(t *testing.T) {
 	}
 }
 
+func TestPost_keepsAParticipantsKeysApartFromABackEnds(t *testing.T) {
+	o := open(t, setup{})
+	in := desk.Post{Address: addr("ann"), Type: tandem.Chat, Text: "hi", Key: "order-77-shipped"}
+	if _, err := o.desk.Post(t.Context(), participant("ann"), in); err != nil {
+		t.Fatal(err)
+	}
+	push := desk.Push{Address: addr("ann"), Type: tandem.Chat, Text: "Shipped.", Key: "order-77-shipped"}
+	if p, err := o.desk.Push(t.Context(), agentKey(), push); err != nil || p.Repeat {
+		t.Errorf("the back end's push was taken for the participant's: %+v %v", p, err)
+	}
+	if p, err := o.desk.Push(t.Context(), agentKey(), push); err != nil || !p.Repeat {
+		t.Errorf("its repeat: %+v %v", p, err)
+	}
+}
+
 func TestPost_refusesWhatIsNoMessage(t *testing.T) {
 	limits := tandem.DefaultLimits()
 	limits.Text, limits.Depth = 10, 3

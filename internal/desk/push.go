@@ -58,7 +58,7 @@ func (d *Desk) Push(ctx context.Context, p tandem.Principal, in Push) (Posted, e
 		question, answers = d.turns.Waiting(in.Address, in.RequestID)
 	}
 	res, err := d.store.Append(ctx, store.Append{
-		Threads: []tandem.Address{in.Address}, Key: pushKey(in.Key), KeySum: sum,
+		Threads: []tandem.Address{in.Address}, Key: keyOf(p, in.Key), KeySum: sum,
 		Decide: func(_ time.Time, on []store.State) ([]store.Write, error) {
 			w, said, entry := store.Write{Thread: on[0].Thread}, m, e
 			if c := on[0].Active; c != nil {
@@ -78,13 +78,6 @@ func (d *Desk) Push(ctx context.Context, p tandem.Principal, in Push) (Posted, e
 	}
 	d.metric.HTTP.Posts.Of(typeLabel(in.Type)).Inc()
 	return Posted{Event: res.Events[0][0], RequestID: in.RequestID, Repeat: res.Repeat}, nil
-}
-
-func pushKey(key string) string {
-	if key == "" {
-		return ""
-	}
-	return "i:" + key
 }
 
 func (d *Desk) checkPush(in *Push) error {

@@ -188,7 +188,7 @@ func (x *Tandem) Mint(r auth.MintRequest) string {
 // Key is an API key of a role of the default tenant.
 func (x *Tandem) Key(role tandem.PrincipalRole) string {
 	x.T.Helper()
-	secret, _, err := x.Auth.CreateKey(x.T.Context(), auth.KeyRequest{Tenant: "default", Name: "test", Role: role})
+	secret, _, err := x.Auth.CreateKey(x.T.Context(), auth.KeyRequest{Tenant: "default", Role: role})
 	if err != nil {
 		x.T.Fatal(err)
 	}
