@@ -67,6 +67,8 @@ func TestNewAddress(t *testing.T) {
 		{"default", "support", long + "x", ""},
 		{"default", "$session", "ann", ""},
 		{"default", "", "ann", ""},
+		{"default", " ", "ann", ""},
+		{"default", "support", "\u00a0", ""},
 		{"default", "support", "", ""},
 		{"default", "support", "a\nb", ""},
 		{"default", "sup\rport", "ann", ""},

@@ -100,7 +100,7 @@ const MaxName = 256
 // validName refuses what could not be a field, a header or a log value: empty,
 // over-long, not UTF-8, or with control characters in it.
 func validName(what, s string) error {
-	if s == "" {
+	if strings.TrimSpace(s) == "" {
 		return Errorf(Invalid, "%s is required", what)
 	}
 	return ValidLabel(what, s)

@@ -64,7 +64,7 @@ type AgentConfig struct {
 	FAQ          string        `yaml:"faq" help:"File that the concierge answers from. Empty: it answers about Tandem."`
 	UserClaims   []string      `yaml:"user_claims" default:"sub,name" help:"What of the participant's token the agent sees."`
 	History      int           `yaml:"history" default:"40" help:"Messages of history that it is sent at most."`
-	Data         bool          `yaml:"data" default:"false" help:"A Data message asks it too, not only Chat."`
+	Data         bool          `yaml:"data" default:"false" help:"A Data message within a conversation asks it too, not only Chat."`
 	FirstToken   time.Duration `yaml:"first_token" default:"30s" help:"Longest wait for its first token."`
 	Idle         time.Duration `yaml:"idle" default:"30s" help:"Longest wait for its next token."`
 	Total        time.Duration `yaml:"total" default:"5m" help:"Longest time for a whole answer."`

@@ -29,6 +29,9 @@ func (c *chatSocket) take(text []byte) {
 	if over := c.s.charge(who, counts).err(); over != nil {
 		err = over
 	}
+	if err == nil && c.s.open.stopped() && (in.Type == chatSays || in.Type == chatEscalate) {
+		err = errStopping() // the client sends it again, to the next server
+	}
 	if err == nil {
 		err = c.do(who, in)
 	}
@@ -105,9 +108,15 @@ func (c *chatSocket) escalates(who tandem.Principal, in chatIn) error {
 	}
 	c.writing.Lock()
 	defer c.writing.Unlock()
-	if _, err := d.Escalate(c.s.base, who, desk.Escalation{
-		Address: c.address, Reason: in.Reason, Urgency: urgency, ToAgent: "human-agent", Text: said,
-	}); err != nil {
+	id := d.NewMessageID()
+	c.expect(id) // the response says it: this socket needs not be shown the message
+	_, told, err := d.Escalate(c.s.base, who, desk.Escalation{
+		Address: c.address, ID: id, Reason: in.Reason, Urgency: urgency, ToAgent: "human-agent", Text: said,
+	})
+	if !told {
+		c.passed(id)
+	}
+	if err != nil {
 		return err
 	}
 	_ = c.send(chatEscalatedFrame{

@@ -19,12 +19,15 @@ func TestChat_asksForAPerson(t *testing.T) {
 	h := openChat(t, chatWith{})
 	c := h.connects(h.token("ann"), "")
 	conversation := c.sees("connection").ConversationID
+	other := h.connects(h.token("ann"), "")
+	other.sees("connection")
 	c.sends(`{"type":"human-escalation","reason":"My card is blocked","urgency":"urgent"}`)
 	first := c.sees("human-escalation-response")
 	if first.Message != "Nobody is on duty now. We keep your message." || !strings.HasPrefix(first.Cursor, "0-") {
 		t.Errorf("told %+v", first)
 	}
-	if m := c.sees("message"); m.MessageType != "Handoff" || !strings.Contains(string(m.Data), `"reason":"My card is blocked"`) {
+	// The socket that asked has its sentence; the participant's others get the message.
+	if m := other.sees("message"); m.MessageType != "Handoff" || !strings.Contains(string(m.Data), `"reason":"My card is blocked"`) {
 		t.Errorf("the thread is told %+v", m)
 	}
 	if s := c.sees("state"); s.Mode != "waiting" || s.Urgency != "URGENT" || s.ConversationID != conversation {

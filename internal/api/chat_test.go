@@ -41,7 +41,6 @@ func TestChat_speaksTheDocument(t *testing.T) {
 	c.sees("feedback-confirmation")
 	c.sends(`{"type":"human-escalation","reason":"Need human assistance","timestamp":"2025-09-12T10:30:00.000Z"}`)
 	c.sees("human-escalation-response")
-	c.sees("message")
 	c.sees("state")
 	c.sends(`{"type":"typing"}`)
 	c.sends(`{"type":"read","messageId":"x"}`)

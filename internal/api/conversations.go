@@ -87,6 +87,9 @@ func (s *Server) listOf(r *http.Request, p tandem.Principal) (desk.List, error) 
 		Mode:     tandem.Mode(strings.ToLower(q.Get("mode"))),
 		AdminID:  q.Get("admin_id"), Cursor: q.Get("cursor"),
 	}
+	if strings.HasPrefix(l.Workflow, tandem.ReservedPrefix) {
+		return l, tandem.Errorf(tandem.Invalid, "workflow names that begin with %q are reserved", tandem.ReservedPrefix)
+	}
 	switch l.Status {
 	case "", tandem.StatusActive, tandem.StatusEnded:
 	default:

@@ -130,4 +130,5 @@ func (w *watcher) close() {
 	<-w.done
 	unix.Close(w.bell)
 	unix.Close(w.epoll)
+	w.epoll = -1 // closed twice, the numbers would be somebody else's
 }

@@ -115,7 +115,7 @@ func (s *Server) handoff(w http.ResponseWriter, r *http.Request, p tandem.Princi
 	target := first(in.TargetID, in.TargetType)
 	switch {
 	case target == "" && in.To == "person":
-		if _, err := s.opt.Desk.Escalate(r.Context(), p, esc); err != nil {
+		if _, _, err := s.opt.Desk.Escalate(r.Context(), p, esc); err != nil {
 			return err
 		}
 		delivered(w, a)
@@ -148,7 +148,7 @@ func (s *Server) escalationOf(r *http.Request, in outbound, a tandem.Address) (d
 	return desk.Escalation{
 		Address: a, Reason: first(in.Reason, d.Reason), Urgency: urgency,
 		FromAgent: first(in.FromAgent, d.FromAgent), ToAgent: first(in.ToAgent, d.ToAgent),
-		Text: in.Text, Key: r.Header.Get("Idempotency-Key"), RequestID: in.RequestID, Scope: in.Scope,
+		Data: in.Data, Hint: in.Hint, Text: in.Text, Key: r.Header.Get("Idempotency-Key"), RequestID: in.RequestID, Scope: in.Scope,
 	}, err
 }
 

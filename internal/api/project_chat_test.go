@@ -64,13 +64,16 @@ func kindEvent(seq int64, kind tandem.Kind, body any) *tandem.Event {
 	return &tandem.Event{Seq: seq, Kind: kind, ID: fmt.Sprintf("evt_%d", seq), At: testAt, Body: b, Hash: tandem.Hash{byte(seq)}}
 }
 
+// inConversation is a message of conv_1.
+func inConversation(m tandem.Message) tandem.Message {
+	m.Conversation, m.Medium, m.RequestID = "conv_1", "Text", "req_1"
+	return m
+}
+
 // The exact bytes of every frame that comes from the log. Seen to fail by moving
 // a field, by escaping "<", and by writing nanoseconds.
 func TestChatProjection_writesTheDocumentsFrames(t *testing.T) {
-	said := func(m tandem.Message) tandem.Message {
-		m.Conversation, m.Medium, m.RequestID = "conv_1", "Text", "req_1"
-		return m
-	}
+	said := inConversation
 	answer := messageEvent(7, said(tandem.Message{
 		Direction: tandem.Outgoing, Type: tandem.Chat, Role: tandem.RoleAssistant, Name: "support-bot", Text: "Hello",
 		Sources: "faq.md", Finish: tandem.FinishInterrupted, Started: 5,

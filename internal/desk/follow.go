@@ -200,27 +200,43 @@ type Batch struct {
 // pageLen is how many events are read from the store at once.
 const pageLen = 64
 
-// Next waits for the next batch. It returns ctx's error when ctx ends.
-func (f *Follower) Next(ctx context.Context) (Batch, error) {
+// Next waits for the next batch. It returns ctx's error when ctx ends. What waits
+// is what an idle stream costs: look's work is done, and its stack free, by then.
+func (f *Follower) Next(ctx context.Context) (b Batch, err error) {
 	for {
-		if b, ok := f.first(); ok {
-			return b, nil
+		done, err := f.look(ctx, &b)
+		if done || err != nil {
+			return b, err
+		}
+		if err := f.wait(ctx); err != nil {
+			return Batch{}, err
+		}
+	}
+}
+
+// look puts what there is for the reader into b; done is false if there is nothing.
+//
+//go:noinline
+func (f *Follower) look(ctx context.Context, b *Batch) (done bool, err error) {
+	for {
+		if *b, done = f.first(); done {
+			return true, nil
 		}
 		if err := f.verify(ctx); err != nil {
-			return Batch{}, err
+			return false, err
 		}
 		f.last = f.watch.Ended() == EndShutdown
 		rings := f.watch.Rings()
 		if f.fresh || f.last || rings != f.rings {
-			b, more, err := f.read(ctx)
-			if err != nil {
-				return Batch{}, err
+			var more bool
+			if *b, more, err = f.read(ctx); err != nil {
+				return false, err
 			}
 			if !more {
 				f.fresh, f.deep, f.rings = false, false, rings
 			}
 			if len(b.Frames) > 0 {
-				return b, nil
+				return true, nil
 			}
 			if more {
 				continue
@@ -228,17 +244,15 @@ func (f *Follower) Next(ctx context.Context) (Batch, error) {
 		}
 		if f.note != nil {
 			if frame := f.note(f.cursor); frame != nil {
-				return Batch{Frames: [][]byte{frame}}, nil
+				b.Frames = [][]byte{frame}
+				return true, nil
 			}
 		}
-		if b, ok, err := f.tokens(ctx); err != nil || ok {
-			return b, err
+		if *b, done, err = f.tokens(ctx); err != nil || done {
+			return done, err
 		}
-		if f.fresh || f.last { // the answer under way has ended: read its end
-			continue
-		}
-		if err := f.wait(ctx); err != nil {
-			return Batch{}, err
+		if !f.fresh && !f.last { // else the answer under way has ended: read its end
+			return false, nil
 		}
 	}
 }

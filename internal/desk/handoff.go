@@ -2,6 +2,7 @@ package desk
 
 import (
 	"context"
+	"crypto/sha256"
 	"encoding/json"
 	"time"
 
@@ -15,6 +16,8 @@ type Escalation struct {
 	ID           string // of the Handoff message, made with NewMessageID before; made here if empty
 	Conversation string // of an agent's wish: only if this one is still ACTIVE; empty: whichever is, or a new one
 	Reason       string
+	Data         json.RawMessage // of the Handoff message: an object, to whose fields ours are added
+	Hint         string
 	Urgency      tandem.Urgency
 	FromAgent    string
 	ToAgent      string
@@ -31,13 +34,14 @@ const MaxReason = 1000
 // Escalate marks the conversation as waiting for a person and tells the thread
 // by a Handoff. If it waits already, or a person holds it, nothing changes but
 // that it may become more urgent. It opens a conversation if none is ACTIVE.
-// The returned conversation is as it is afterwards. Errors as of Post.
-func (d *Desk) Escalate(ctx context.Context, p tandem.Principal, in Escalation) (tandem.Conversation, error) {
+// The returned conversation is as it is afterwards; told says that the thread has
+// a new Handoff message. Errors as of Post.
+func (d *Desk) Escalate(ctx context.Context, p tandem.Principal, in Escalation) (after tandem.Conversation, told bool, err error) {
 	if err := maySpeakAs(p, in.Address); err != nil {
-		return tandem.Conversation{}, err
+		return after, false, err
 	}
 	if err := d.checkEscalation(&in); err != nil {
-		return tandem.Conversation{}, err
+		return after, false, err
 	}
 	now := d.clock()
 	ids := [2]string{in.ID, tandem.NewID("evt_", now)}
@@ -45,9 +49,8 @@ func (d *Desk) Escalate(ctx context.Context, p tandem.Principal, in Escalation) 
 		ids[0] = d.NewMessageID()
 	}
 	meta := metaOf(ctx, p, "")
-	var after tandem.Conversation
-	_, err := d.store.Append(ctx, store.Append{
-		Threads: []tandem.Address{in.Address}, Key: keyOf(p, in.Key), KeySum: tandem.Hash{1},
+	res, err := d.store.Append(ctx, store.Append{
+		Threads: []tandem.Address{in.Address}, Key: keyOf(p, in.Key), KeySum: in.sum(""),
 		Decide: func(now time.Time, on []store.State) ([]store.Write, error) {
 			w, c, err := decideEscalation(now, on[0], in, meta, ids)
 			if c != nil {
@@ -56,7 +59,20 @@ func (d *Desk) Escalate(ctx context.Context, p tandem.Principal, in Escalation) 
 			return []store.Write{w}, err
 		},
 	})
-	return after, err
+	if err != nil {
+		return after, false, err
+	}
+	events := res.Events[0]
+	return after, !res.Repeat && len(events) > 0 && events[0].ID == ids[0], nil
+}
+
+// sum is what an Idempotency-Key stands for: the wish as it was given.
+func (in Escalation) sum(target string) tandem.Hash {
+	b, err := json.Marshal([]string{target, in.Reason, string(in.Urgency), in.FromAgent, in.ToAgent, in.Text, string(in.Data), in.Hint, in.RequestID, in.Scope})
+	if err != nil { // strings are always JSON
+		return tandem.Hash{}
+	}
+	return sha256.Sum256(b)
 }
 
 func (d *Desk) checkEscalation(in *Escalation) error {
@@ -69,7 +85,12 @@ func (d *Desk) checkEscalation(in *Escalation) error {
 	if err := d.CheckText(in.Reason); err != nil {
 		return tandem.Errorf(tandem.Invalid, "reason is not valid UTF-8")
 	}
-	for _, l := range []struct{ what, value string }{{"fromAgent", in.FromAgent}, {"toAgent", in.ToAgent}, {"requestId", in.RequestID}, {"scope", in.Scope}, {"Idempotency-Key", in.Key}} {
+	data, err := d.checkData(in.Data)
+	if err != nil {
+		return err
+	}
+	in.Data = data
+	for _, l := range []struct{ what, value string }{{"hint", in.Hint}, {"fromAgent", in.FromAgent}, {"toAgent", in.ToAgent}, {"requestId", in.RequestID}, {"scope", in.Scope}, {"Idempotency-Key", in.Key}} {
 		if err := tandem.ValidLabel(l.what, l.value); err != nil {
 			return err
 		}
@@ -121,19 +142,39 @@ func handoffEvent(id string, c *tandem.Conversation, in Escalation, meta tandem.
 	if target != nil {
 		to = target.Workflow
 	}
-	data, err := json.Marshal(tandem.HandoffData{FromAgent: in.FromAgent, ToAgent: in.ToAgent, Reason: in.Reason, To: to, Urgency: in.Urgency})
+	data, err := handoffData(in.Data, tandem.HandoffData{FromAgent: in.FromAgent, ToAgent: in.ToAgent, Reason: in.Reason, To: to, Urgency: in.Urgency})
 	if err != nil {
 		return tandem.Event{}, err
 	}
 	m := tandem.Message{
 		Direction: tandem.Outgoing, Type: tandem.Handoff, Role: tandem.RoleSystem, Text: in.Text, Data: data,
-		RequestID: in.RequestID, Scope: in.Scope, Target: target,
+		Hint: in.Hint, RequestID: in.RequestID, Scope: in.Scope, Target: target,
 	}
 	if c != nil {
 		m.Conversation, m.Medium = c.ID, c.Medium
 	}
 	body, err := json.Marshal(m)
 	return tandem.Event{Kind: tandem.KindMessage, ID: id, Body: body, Meta: meta}, err
+}
+
+// handoffData adds our fields to those that came.
+func handoffData(came json.RawMessage, ours tandem.HandoffData) (json.RawMessage, error) {
+	data, err := json.Marshal(ours)
+	if err != nil || len(came) == 0 {
+		return data, err
+	}
+	more := map[string]json.RawMessage{}
+	if err := json.Unmarshal(came, &more); err != nil {
+		return nil, tandem.Errorf(tandem.Invalid, "the data of a handoff is an object: %w", err)
+	}
+	for _, known := range []string{"fromAgent", "toAgent", "reason", "to", "urgency"} {
+		delete(more, known)
+	}
+	if len(more) == 0 {
+		return data, nil
+	}
+	rest, err := json.Marshal(more)
+	return append(append(data[:len(data)-1], ','), rest[1:]...), err
 }
 
 // Handoff passes a participant on to another workflow: one atomic append of the
@@ -156,7 +197,7 @@ func (d *Desk) Handoff(ctx context.Context, p tandem.Principal, in Escalation, t
 	now := d.clock()
 	id, changed, meta := tandem.NewID("msg_", now), tandem.NewID("evt_", now), metaOf(ctx, p, "")
 	res, err := d.store.Append(ctx, store.Append{
-		Threads: []tandem.Address{in.Address, target}, Key: keyOf(p, in.Key), KeySum: tandem.Address{Workflow: target.Workflow, Participant: in.Reason + "\x00" + in.Text}.Root(),
+		Threads: []tandem.Address{in.Address, target}, Key: keyOf(p, in.Key), KeySum: in.sum(target.Workflow),
 		Decide: func(_ time.Time, on []store.State) ([]store.Write, error) {
 			here, there := store.Write{Thread: on[0].Thread}, store.Write{Thread: on[1].Thread}
 			e, err := handoffEvent(id, on[0].Active, in, meta, &target)
@@ -193,7 +234,7 @@ func (d *Desk) AgentAsks(ctx context.Context, a tandem.Address, conversation str
 	}
 	if req.To == "" || req.To == "person" {
 		in.ToAgent, in.Text = "human-agent", "Transferring to a person"
-		_, err := d.Escalate(ctx, p, in)
+		_, _, err := d.Escalate(ctx, p, in)
 		return err
 	}
 	target, err := tandem.NewAddress(a.Tenant, tandem.ParseWorkflow(a.Tenant, req.To), a.Participant)

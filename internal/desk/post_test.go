@@ -211,7 +211,7 @@ func TestEscalate_waitsOnceAndOnlyGetsMoreUrgent(t *testing.T) {
 	o.says("ann", "hi")
 	r.until("stop]")
 	ask := func(reason string, u tandem.Urgency) tandem.Conversation {
-		c, err := o.desk.Escalate(t.Context(), participant("ann"), desk.Escalation{Address: addr("ann"), Reason: reason, Urgency: u, Text: "Wait."})
+		c, _, err := o.desk.Escalate(t.Context(), participant("ann"), desk.Escalation{Address: addr("ann"), Reason: reason, Urgency: u, Text: "Wait."})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -139,7 +139,7 @@ func (r *Runner) expire(t *turn) {
 	r.work.Add(1)
 	r.mu.Unlock()
 	defer r.work.Done()
-	r.fail(t, codeTimeout)
+	r.drop(t, "failed") // nobody was called, so nobody failed: the participant is told nothing
 }
 
 // claimed is how long a push for t may still be on its way.
