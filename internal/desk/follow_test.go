@@ -313,6 +313,23 @@ func TestFollow_beatsExactlyAndEndsWithItsCredential(t *testing.T) {
 	})
 }
 
+// A question whose agent failed while nobody was there. Seen to fail when only
+// answers were replayed.
+func TestFollow_replaysThatAnAnswerFailed(t *testing.T) {
+	failing := agentFunc(func(func(tandem.Piece) error) error { return tandem.Errorf(tandem.Invalid, "no") })
+	o := open(t, setup{agents: answeredBy(failing)})
+	live := o.follows(chatOf("ann"))
+	o.says("ann", "hi")
+	live.until("[3 ")
+	req := chatOf("ann")
+	req.Replay = 10 * time.Minute
+	r := o.follows(req)
+	b := r.next()
+	if len(b.Frames) != 1 || b.Answered != 3 || !strings.HasPrefix(r.seen.String(), "[3 ") {
+		t.Errorf("replayed %q, answered %d", r.seen.String(), b.Answered)
+	}
+}
+
 // Law 12: a revocation ends an open stream, also one whose reader is idle.
 func TestFollow_endsWhenRevoked(t *testing.T) {
 	o := open(t, setup{})

@@ -81,9 +81,11 @@ func (f *Follower) show(ctx context.Context, b *Batch, entry *hub.Entry) error {
 		return nil
 	case tandem.KindAnswerFailed:
 		var m tandem.AnswerFailed
-		if json.Unmarshal(e.Body, &m) != nil || !f.filter.Shows(m.Scope) {
+		if json.Unmarshal(e.Body, &m) != nil || !f.filter.Shows(m.Scope) || e.Seq <= f.replay && e.At.Before(f.since) {
 			return nil
 		}
+		f.add(b, e, f.desk.hub.Frame(f.address, f.view, entry), true) // who was away is told too
+		return nil
 	}
 	if e.Seq > f.replay {
 		f.add(b, e, f.desk.hub.Frame(f.address, f.view, entry), false)
