@@ -56,6 +56,9 @@ func (w *chaosWorld) history() map[*chaosThread][]sighting {
 			if status, body := th.get("/api/user/rest/history", url.Values{"after": {after}, "pageSize": {"200"}}, &page); status != http.StatusOK {
 				w.t.Fatalf("history after %s: %d %s", after, status, body)
 			}
+			if len(page) > 0 && page[len(page)-1].ID == after {
+				w.t.Fatalf("history after %s ends with it", after)
+			}
 			for _, m := range page {
 				if string(m.Data) == "null" {
 					m.Data = nil

@@ -3,6 +3,7 @@ package api
 import (
 	"encoding/json"
 	"net/http"
+	"net/url"
 
 	tandem "github.com/seed4677ff1f/tandem"
 	"github.com/seed4677ff1f/tandem/internal/desk"
@@ -88,7 +89,8 @@ func (s *Server) push(w http.ResponseWriter, r *http.Request, p tandem.Principal
 }
 
 // checkFile refuses the data of a file that no page could show: it is an object
-// with a url.
+// with a url, of this server's or of the web's. Pages put it into a link, so it is
+// no place for a script.
 func checkFile(data json.RawMessage) error {
 	var f struct {
 		URL  string `json:"url"`
@@ -98,6 +100,10 @@ func checkFile(data json.RawMessage) error {
 	}
 	if json.Unmarshal(data, &f) != nil || f.URL == "" || f.Size < 0 {
 		return tandem.Errorf(tandem.Invalid, "A file needs data with url, and if known name, mime and size.")
+	}
+	u, err := url.Parse(f.URL)
+	if err != nil || u.Scheme != "" && u.Scheme != "http" && u.Scheme != "https" {
+		return tandem.Errorf(tandem.Invalid, "The url of a file must be http, https or relative.")
 	}
 	return nil
 }

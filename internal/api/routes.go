@@ -173,6 +173,10 @@ func (s *Server) judge(rt *route, w *recorder, r *http.Request) error {
 		if p, err = s.principal(r, auth.Use{Purpose: rt.use, Route: rt.pattern}); err != nil {
 			return err
 		}
+		// Whatever else says the tenant, no query may say another one.
+		if err := ownTenant(p, r.URL.Query().Get("tenantId")); err != nil {
+			return err
+		}
 		a := s.charge(p, rt.cost)
 		a.headers(w.Header())
 		if err := a.err(); err != nil {
