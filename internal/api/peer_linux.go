@@ -9,7 +9,9 @@ import (
 
 // tune asks the kernel to keep little of what a slow peer has not taken yet: at
 // most 16 KiB that were not sent, so that it gets new events next and not old
-// ones first, and to give up on one that acknowledges nothing for a minute.
+// ones first; and to give up on one that acknowledges nothing for a minute. Linux
+// also gives up on one that acknowledges, but has left its window shut for that
+// time: it comes back and goes on after its last id.
 func tune(conn net.Conn) {
 	c, ok := conn.(*net.TCPConn)
 	if !ok {
