@@ -59,10 +59,11 @@ func removeStale(path string) error {
 }
 
 // newHTTP is the server of every address. What a client may keep open without
-// saying anything is bounded; streams have their own time-outs.
+// saying anything is bounded; streams have their own time-outs. The head has room
+// for a text of the longest kind, which some routes take in the query.
 func newHTTP(h http.Handler, log *slog.Logger) *http.Server {
 	return &http.Server{
-		Handler: h, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 32 << 10,
+		Handler: h, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: 2 * time.Minute, MaxHeaderBytes: 128 << 10,
 		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelDebug),
 	}
 }
