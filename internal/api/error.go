@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"math"
+	"net"
 	"net/http"
 	"strconv"
 	"strings"
@@ -62,7 +63,7 @@ func (s *Server) fail(rt *route, id string, w *recorder, err error) {
 		known = &tandem.Error{Kind: tandem.Internal, Err: err}
 	}
 	if cause := known.Err; known.Kind == tandem.Internal || known.Kind == tandem.Unavailable && cause != nil {
-		if errors.Is(err, context.Canceled) {
+		if errors.Is(err, context.Canceled) || lost(w, err) {
 			s.opt.Log.Debug("client gone", "route", rt.pattern, "request", id)
 		} else if err != errPanic {
 			s.opt.Log.Error("request failed", "route", rt.pattern, "request", id, "err", err)
@@ -104,6 +105,13 @@ func (s *Server) fail(rt *route, id string, w *recorder, err error) {
 		w.Header().Set("WWW-Authenticate", "Bearer") // RFC 9110, section 15.5.2
 	}
 	rt.form.write(w, sh.status, sh.word, sentence, wait)
+}
+
+// lost reports whether err means that the connection ended while it became a
+// socket: nobody's mistake, and nobody is there to be told.
+func lost(w *recorder, err error) bool {
+	broken := (*net.OpError)(nil)
+	return w.status == http.StatusSwitchingProtocols && errors.As(err, &broken)
 }
 
 // object is the body of an error with two fields, and a third if it is a 429.

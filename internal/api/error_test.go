@@ -5,9 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -121,6 +123,22 @@ func TestError_handshake(t *testing.T) {
 	}))
 	if want := `{"error":"Upgrade required","message":"only version 13"}`; res.Code != 426 || res.Body.String() != want || res.Header().Get("Sec-WebSocket-Version") != "13" {
 		t.Errorf("%d %v %s", res.Code, res.Header(), res.Body)
+	}
+}
+
+// A client that is gone before its socket was open is no error of the server's;
+// what breaks when nothing was upgraded is. Seen to fail by logging both, and
+// neither.
+func TestError_aClientGoneInTheHandshakeIsNoneOfOurs(t *testing.T) {
+	broken := fmt.Errorf("ws: answering the handshake: %w", &net.OpError{Op: "write", Err: syscall.ECONNRESET})
+	for status, ours := range map[int]bool{http.StatusSwitchingProtocols: false, 0: true} {
+		_, log := ask(t, formObject, func(_ *Server, w http.ResponseWriter, _ *http.Request, _ tandem.Principal) error {
+			w.(*recorder).status = status
+			return broken
+		})
+		if got := strings.Contains(log, "request failed"); got != ours {
+			t.Errorf("after status %d: logged %v: %s", status, got, log)
+		}
 	}
 }
 
