@@ -73,6 +73,8 @@ const (
 	FaceSession                      // session events over SSE (section 2)
 	FaceConversation                 // a conversation's stream (section 3)
 	FaceChat                         // the WebSocket chat (section 4)
+	FaceBoard                        // the live list of conversations (section 3)
+	FaceFeed                         // what a workflow's agent is told of all its threads
 )
 
 // String is the face's name in metrics and logs.
@@ -86,6 +88,10 @@ func (f Face) String() string {
 		return "conversation"
 	case FaceChat:
 		return "chat"
+	case FaceBoard:
+		return "board"
+	case FaceFeed:
+		return "feed"
 	}
 	return "other"
 }
@@ -97,6 +103,7 @@ type View struct {
 	Face         Face
 	Echo         bool     // own Incoming messages too
 	Tokens       bool     // stream-start, stream-token, stream-end too
+	Presence     bool     // typing, read positions and who is watching too
 	Audience     Audience // the most that may be seen
 	Conversation string   // only this conversation; empty: the whole thread
 }
@@ -113,9 +120,55 @@ func (f Filter) Shows(scope string) bool { return f.Scope == "" || f.Scope == sc
 // pure, so that the hub encodes once for each event and view and shares the
 // bytes. A nil result means that the view does not show it.
 type Codec struct {
-	Event func(View, Address, *Event) []byte
-	Start func(View, Address, AnswerStarted, *Event) []byte
-	Delta func(View, Address, Delta) []byte
+	// Event is one event. total is how many messages its conversation has with it,
+	// for faces that count them.
+	Event func(v View, a Address, e *Event, total int) []byte
+
+	// Messages are the messages of one append, for faces that show them together.
+	Messages func(v View, a Address, together []*Event, total int) []byte
+
+	Start  func(View, Address, AnswerStarted, *Event) []byte
+	Delta  func(View, Address, Delta) []byte
+	Notice func(View, Address, Notice) []byte
+}
+
+// NoticeKind tells what a notice is about.
+type NoticeKind uint8
+
+// The kinds of notices.
+const (
+	NoticeTyping   NoticeKind = iota + 1 // somebody types, or has stopped
+	NoticeRead                           // somebody has got or read everything up to a message
+	NoticePresence                       // who is there has changed
+	NoticeQueue                          // the place in the waiting queue has changed
+	NoticeHint                           // last words and unread counts, on the board
+)
+
+// A Notice is something that passes: it is shown to who is there and kept nowhere,
+// or its truth is kept elsewhere. Every one of them may be lost.
+type Notice struct {
+	Kind         NoticeKind
+	At           time.Time
+	Audience     Audience
+	Conversation string
+	Subject      string // who caused it; never shown to participants
+	Role         Role   // of who caused it
+	Name         string // display name of who caused it
+	MessageID    string // of NoticeRead: up to this message
+	Seq          int64  // its seq
+	Delivered    bool   // of NoticeRead: it has arrived; not known to be read
+	Stopped      bool   // of NoticeTyping: no more
+	Place        int    // of NoticeQueue: 1 is next; 0: not waiting
+	Watching     []Watching
+	Text         string // of NoticeHint: the last words
+	Unread       int    // of NoticeHint: messages of the participant that no operator has read
+}
+
+// Watching is one who has a stream of a conversation open.
+type Watching struct {
+	Role    Role
+	Subject string // never shown to participants
+	Name    string
 }
 
 // A Rate allows N requests in every period Per; the zero Rate is "not set".

@@ -1,6 +1,9 @@
 package tandem
 
-import "time"
+import (
+	"strings"
+	"time"
+)
 
 // Mode says who may speak in a conversation.
 type Mode string
@@ -19,6 +22,15 @@ type Status string
 const (
 	StatusActive Status = "ACTIVE"
 	StatusEnded  Status = "ENDED"
+	StatusErased Status = "ERASED" // a tombstone: it was there, and an owner erased it
+)
+
+// Reasons for which conversations end by themselves or by their participant. A
+// gateway or an operator may give any other.
+const (
+	EndIdle    = "idle"       // nobody said a word for the time configured
+	EndCall    = "call_ended" // the call is over
+	EndDeleted = "deleted"    // the participant deleted its history
 )
 
 // Urgency orders what operators look at first.
@@ -78,8 +90,16 @@ type Conversation struct {
 	WaitingSince time.Time `json:"waiting_since,omitzero"`
 	OpenedAt     time.Time `json:"opened_at"`
 	EndedAt      time.Time `json:"ended_at,omitzero"`
-	Epoch        int64     `json:"control_epoch"`                     // the thread's at the last change
-	FirstSeq     int64     `json:"first_seq"`                         // seq of its first event
-	Rev          int64     `json:"-"`                                 // the tenant's board revision of the last change
-	Hidden       bool      `json:"hidden_from_participant,omitempty"` // the participant deleted it
+	Epoch        int64     `json:"control_epoch"`        // the thread's at the last change
+	FirstSeq     int64     `json:"first_seq"`            // seq of its first event
+	Rev          int64     `json:"-"`                    // the tenant's board revision of the last change
+	LastSeq      int64     `json:"last_seq,omitempty"`   // of an ended one: seq of the event that ended it
+	Opaque       bool      `json:"opaque,omitempty"`     // its message ids are not made from number and time
+	Stamp        string    `json:"stamp,omitempty"`      // digits_date_time: what its message ids are made from
+	Unanswered   bool      `json:"unanswered,omitempty"` // nobody took it in time
+	ReturnsAt    time.Time `json:"returns_at,omitzero"`  // its holder is silent: it goes back to the queue then
 }
+
+// IsCall reports whether id is that of a call, not of a conversation: the
+// conversation API takes either.
+func IsCall(id string) bool { return strings.HasPrefix(id, "call_") }

@@ -61,6 +61,34 @@ func ParseCursor(s string) (Cursor, error) {
 	return Cursor{n, Tag(tag)}, nil
 }
 
+// A BoardCursor is a place on a tenant's board: after the change Rev of the
+// history whose hash begins with Tag.
+type BoardCursor struct {
+	Rev int64
+	Tag Tag
+}
+
+// IsZero reports whether c is "no cursor".
+func (c BoardCursor) IsZero() bool { return c == BoardCursor{} }
+
+// String is the form that clients see, b<rev>-<tag>; empty for the zero cursor.
+func (c BoardCursor) String() string {
+	if c.IsZero() {
+		return ""
+	}
+	return "b" + Cursor{c.Rev, c.Tag}.String()
+}
+
+// ParseBoardCursor reads a cursor of the board; the error is of kind [Invalid].
+func ParseBoardCursor(s string) (BoardCursor, error) {
+	rest, ok := strings.CutPrefix(s, "b")
+	if !ok {
+		return BoardCursor{}, Errorf(Invalid, "not a cursor")
+	}
+	c, err := ParseCursor(rest)
+	return BoardCursor{c.Seq, c.Tag}, err
+}
+
 // A Gap is a range of sequence numbers that were there and are kept no more,
 // both ends included.
 type Gap struct {
@@ -77,8 +105,10 @@ type Gap struct {
 // int64 (at in microseconds since 1970 UTC). Node, trace and keys are not part
 // of it. Hashing the body's hash lets a body be erased without breaking the
 // chain. docs/architecture.md states the same bytes; a golden test holds them.
-func (e *Event) Chain(prev Hash) Hash {
-	body := sha256.Sum256(e.Body)
+func (e *Event) Chain(prev Hash) Hash { return e.ChainSum(prev, sha256.Sum256(e.Body)) }
+
+// ChainSum is Chain for an event of whose body only the hash is left.
+func (e *Event) ChainSum(prev, body Hash) Hash {
 	buf := make([]byte, 0, 192)
 	buf = append(buf, prev[:]...)
 	buf = appendSizedInt(buf, e.Seq)

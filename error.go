@@ -38,6 +38,7 @@ type Error struct {
 	Message    string
 	Err        error
 	RetryAfter time.Duration
+	Epoch      int64 // of Held: the control epoch as it is now; 0: unknown
 }
 
 func (e *Error) Error() string {

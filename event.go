@@ -19,6 +19,9 @@ const (
 	KindAnswerFailed  Kind = "answer-failed"  // it ended before its first token; body is an AnswerFailed
 	KindState         Kind = "state"          // the conversation changed; body is a Conversation
 	KindFeedback      Kind = "feedback"       // body is a Feedback
+	KindDraftGone     Kind = "draft-gone"     // a draft was sent or dropped; body is a DraftGone
+	KindPush          Kind = "push"           // something for a session; body is a Push
+	KindErased        Kind = "erased"         // all before it was erased; body is an Erased
 )
 
 // EventVersion is the version of the bodies that this release writes.
@@ -142,9 +145,20 @@ type Message struct {
 	Spoken       bool            `json:"spoken,omitempty"`
 	Sources      string          `json:"sources,omitempty"`
 	ClientID     string          `json:"clientMessageId,omitempty"`
-	Target       *Address        `json:"target,omitempty"`  // of a handoff to another workflow
-	Finish       Finish          `json:"finish,omitempty"`  // of an answer
-	Started      int64           `json:"started,omitempty"` // of an answer: seq of its answer-started
+	Timestamp    string          `json:"timestamp,omitempty"` // when it was said, RFC 3339, as its gateway gave it
+	Speaker      string          `json:"speaker,omitempty"`   // of an operator's word: the subject
+	Draft        bool            `json:"draft,omitempty"`     // an agent's push while an operator held: for operators to send
+	Held         bool            `json:"held,omitempty"`      // spoken by the agent while an operator held
+	Follow       int             `json:"follow,omitempty"`    // so many messages of the same append come after it
+	Target       *Address        `json:"target,omitempty"`    // of a handoff to another workflow
+	Finish       Finish          `json:"finish,omitempty"`    // of an answer
+	Started      int64           `json:"started,omitempty"`   // of an answer: seq of its answer-started
+}
+
+// Counts reports whether the message, of this audience, is one of the
+// conversation's messages as the conversation API lists and counts them.
+func (m *Message) Counts(a Audience) bool {
+	return a == Everyone && (m.Type == Chat && m.Text != "" || m.Type == File)
 }
 
 // AnswerStarted is the body of a [KindAnswerStarted] event.
@@ -164,6 +178,25 @@ type AnswerFailed struct {
 	RequestID    string `json:"requestId,omitempty"`
 	Scope        string `json:"scope,omitempty"`
 	Conversation string `json:"conversation"`
+}
+
+// DraftGone is the body of a [KindDraftGone] event.
+type DraftGone struct {
+	MessageID    string `json:"message_id"`     // of the draft
+	Sent         string `json:"sent,omitempty"` // id of the message that it became; empty: it was dropped
+	Conversation string `json:"conversation"`
+}
+
+// Push is the body of a [KindPush] event: what a session is told.
+type Push struct {
+	Event   string          `json:"event"`
+	Message json.RawMessage `json:"message"`
+}
+
+// Erased is the body of a [KindErased] event.
+type Erased struct {
+	By string    `json:"by"` // role of who erased
+	At time.Time `json:"at"`
 }
 
 // Feedback is the body of a [KindFeedback] event.

@@ -16,6 +16,8 @@ type Limits struct {
 	HeartbeatMin time.Duration // of a stream's heartbeat interval: 1 s
 	HeartbeatMax time.Duration // 300 s
 	Page         int           // messages on one page of history at most: 200
+	Batch        int           // messages in one post to a conversation: 100
+	Watch        int           // conversations that one board stream may watch: 50
 	Tickets      time.Duration // how long an unused ticket is good: 60 s
 	Stall        time.Duration // a stream that takes no byte for so long is closed: 10 min
 }
@@ -34,6 +36,8 @@ func DefaultLimits() Limits {
 		HeartbeatMin: time.Second,
 		HeartbeatMax: 300 * time.Second,
 		Page:         200,
+		Batch:        100,
+		Watch:        50,
 		Tickets:      time.Minute,
 		Stall:        10 * time.Minute,
 	}

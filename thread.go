@@ -2,6 +2,7 @@ package tandem
 
 import (
 	"crypto/sha256"
+	"encoding/hex"
 	"strings"
 	"time"
 	"unicode"
@@ -38,6 +39,35 @@ func NewAddress(tenant, workflow, participant string) (Address, error) {
 	}
 	return Address{tenant, workflow, strings.ToLower(participant)}, nil
 }
+
+// The workflows that Tandem keeps for itself.
+const (
+	workflowSessions = ReservedPrefix + "sessions" // one thread for each session of the session events
+	workflowInbox    = ReservedPrefix + "inbox"    // what waits for a user's next session
+)
+
+// SessionAddress is the thread of a session of the session events. Its id is
+// case-sensitive, so the thread's participant is the id's lower-case hex.
+func SessionAddress(tenant, id string) Address {
+	return Address{tenant, workflowSessions, hex.EncodeToString([]byte(id))}
+}
+
+// InboxAddress is the thread that keeps what was sent to a user who has no
+// session. Users are told apart without regard to letter case, as participants are.
+func InboxAddress(tenant, user string) Address {
+	return Address{tenant, workflowInbox, hex.EncodeToString([]byte(strings.ToLower(user)))}
+}
+
+// BoardAddress is what a follower of the tenant's board watches. It is no thread:
+// nothing is ever appended to it.
+func BoardAddress(tenant string) Address { return Address{Tenant: tenant} }
+
+// FeedAddress is what a follower of all threads of a workflow watches. It is no
+// thread: nothing is ever appended to it.
+func FeedAddress(tenant, workflow string) Address { return Address{Tenant: tenant, Workflow: workflow} }
+
+// Internal reports whether a is one of Tandem's own threads, which no door shows.
+func (a Address) Internal() bool { return strings.HasPrefix(a.Workflow, ReservedPrefix) }
 
 // ParseWorkflow reads the documents' workflow parameter: a type, or an id that
 // begins with the tenant's own name and a colon. Another tenant's prefix is part
@@ -132,6 +162,8 @@ type Control struct {
 	Holder       string // subject of the operator who holds the conversation; empty: nobody
 	Conversation string // id of the ACTIVE conversation; empty: none
 	Reserved     string // id that the next conversation will have; empty: not yet chosen
+	Taken        int64  // seq of the last takeover or transfer; what was asked before it is stale
+	Serves       string // on the thread of a handoff's target: the workflow whose conversation its agent answers
 }
 
 // Thread is a thread's row as it was at one moment.
@@ -146,6 +178,9 @@ type Thread struct {
 	Control  Control
 	Answer   int64 // seq of the answer-started event that has no end yet; 0: none
 	ChatMark int64 // seq up to which some chat socket has shown everything
+	Hidden   int64 // the participant deleted the history: events up to this seq are not shown to it
+	Erased   int64 // an owner erased it: bodies up to this seq are gone, cursors below are unknown
+	Counter  int64 // of the message ids with a number in the conversation: the last one given
 }
 
 // HeadCursor is the cursor after the thread's last event.

@@ -88,7 +88,7 @@ func TestChat_saysWhetherSomebodyIsThere(t *testing.T) {
 			t.Errorf("%q, %q: %q, want %q", c.query, c.language, got, c.want)
 		}
 	}
-	maya := tandem.Principal{Tenant: "default", Subject: "maya", Role: tandem.Operator, ID: "jti-maya"}
+	maya := tandem.Principal{Tenant: "default", Subject: "maya", Role: tandem.Supervisor, ID: "jti-maya"}
 	w, err := h.desk.Follow(t.Context(), desk.Follow{Principal: maya, Address: testAddress, View: tandem.View{Face: tandem.FaceConversation}})
 	if err != nil {
 		t.Fatal(err)

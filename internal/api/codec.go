@@ -8,7 +8,7 @@ import (
 // hub, which calls it once for each event and view and shares the bytes.
 func Codec() tandem.Codec {
 	return tandem.Codec{
-		Event: func(v tandem.View, a tandem.Address, e *tandem.Event) []byte {
+		Event: func(v tandem.View, a tandem.Address, e *tandem.Event, _ int) []byte {
 			switch v.Face {
 			case tandem.FaceEvents:
 				return participantEvent(v, a, e)

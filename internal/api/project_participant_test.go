@@ -37,7 +37,7 @@ func TestParticipantProjection_writesTheDocumentsEvents(t *testing.T) {
 		}
 		return m
 	}
-	show := func(v tandem.View, e *tandem.Event) []byte { return Codec().Event(v, testAddress, e) }
+	show := func(v tandem.View, e *tandem.Event) []byte { return Codec().Event(v, testAddress, e, 0) }
 	echo, tokens := participantView, participantView
 	echo.Echo, tokens.Tokens = true, true
 

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	tandem "github.com/seed4677ff1f/tandem"
+	"github.com/seed4677ff1f/tandem/internal/hub"
 )
 
 // Converse posts a message and waits for what is said back: the Outgoing Chat
@@ -16,7 +17,7 @@ func (d *Desk) Converse(ctx context.Context, p tandem.Principal, in Post, wait t
 	if err := maySpeakAs(p, in.Address); err != nil {
 		return tandem.Event{}, err
 	}
-	w, err := d.hub.Watch(in.Address, p, 0, 0, nil)
+	w, err := d.hub.Watch(in.Address, p, hub.WatchOptions{})
 	if err != nil {
 		return tandem.Event{}, err
 	}

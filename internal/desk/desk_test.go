@@ -84,7 +84,7 @@ func open(t testing.TB, with setup) *office {
 // readable is a codec whose frames tell in words what was shown.
 func readable() tandem.Codec {
 	return tandem.Codec{
-		Event: func(v tandem.View, _ tandem.Address, e *tandem.Event) []byte {
+		Event: func(v tandem.View, _ tandem.Address, e *tandem.Event, _ int) []byte {
 			if e.Kind == tandem.KindState {
 				if v.Face != tandem.FaceChat {
 					return nil

@@ -93,7 +93,7 @@ func (d *Desk) Follow(ctx context.Context, req Follow) (*Follower, error) {
 	if err := mayRead(req.Principal, req.Address); err != nil {
 		return nil, err
 	}
-	w, err := d.hub.Watch(req.Address, req.Principal, req.View.Face, d.limits.Streams, req.Hangup)
+	w, err := d.hub.Watch(req.Address, req.Principal, hub.WatchOptions{Face: req.View.Face, Max: d.limits.Streams, Hangup: req.Hangup})
 	if err != nil {
 		return nil, err
 	}

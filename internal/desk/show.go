@@ -77,18 +77,18 @@ func (f *Follower) show(ctx context.Context, b *Batch, entry *hub.Entry) error {
 		if e.Seq <= f.replay && (m.Direction != tandem.Outgoing || m.Type != tandem.Chat || e.At.Before(f.since)) {
 			return nil
 		}
-		f.add(b, e, f.desk.hub.Frame(f.address, f.view, entry), true)
+		f.add(b, e, f.desk.hub.Frame(f.address, f.view, entry, 0), true)
 		return nil
 	case tandem.KindAnswerFailed:
 		var m tandem.AnswerFailed
 		if json.Unmarshal(e.Body, &m) != nil || !f.filter.Shows(m.Scope) || e.Seq <= f.replay && e.At.Before(f.since) {
 			return nil
 		}
-		f.add(b, e, f.desk.hub.Frame(f.address, f.view, entry), true) // who was away is told too
+		f.add(b, e, f.desk.hub.Frame(f.address, f.view, entry, 0), true) // who was away is told too
 		return nil
 	}
 	if e.Seq > f.replay {
-		f.add(b, e, f.desk.hub.Frame(f.address, f.view, entry), false)
+		f.add(b, e, f.desk.hub.Frame(f.address, f.view, entry, 0), false)
 	}
 	return nil
 }
@@ -134,7 +134,7 @@ func (f *Follower) finish(b *Batch, entry *hub.Entry) error {
 			f.add(b, e, h.DeltaFrame(a, f.view, tandem.Delta{Seq: m.Started, Message: e.ID, Offset: was.sent, Text: rest, At: e.At}), false)
 		}
 	}
-	f.add(b, e, h.Frame(a, f.view, entry), true)
+	f.add(b, e, h.Frame(a, f.view, entry, 0), true)
 	return nil
 }
 

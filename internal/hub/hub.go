@@ -175,7 +175,7 @@ type frame struct {
 
 // Frame returns the event as the view's face sends it; nil if it is not shown.
 // Nobody may write to the bytes.
-func (h *Hub) Frame(a tandem.Address, v tandem.View, e *Entry) []byte {
+func (h *Hub) Frame(a tandem.Address, v tandem.View, e *Entry, total int) []byte {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	for _, f := range e.frames {
@@ -183,7 +183,7 @@ func (h *Hub) Frame(a tandem.Address, v tandem.View, e *Entry) []byte {
 			return f.bytes
 		}
 	}
-	b := h.opt.Codec.Event(v, a, e.Event)
+	b := h.opt.Codec.Event(v, a, e.Event, total)
 	e.frames = append(e.frames, frame{v, b})
 	return b
 }

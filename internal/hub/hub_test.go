@@ -15,7 +15,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 // plain is a codec whose frames can be read in a test; encoded counts its calls.
 func plain(encoded *int) tandem.Codec {
 	return tandem.Codec{
-		Event: func(v tandem.View, _ tandem.Address, e *tandem.Event) []byte {
+		Event: func(v tandem.View, _ tandem.Address, e *tandem.Event, _ int) []byte {
 			*encoded++
 			return fmt.Appendf(nil, "%v:%d", v.Face, e.Seq)
 		},
@@ -36,7 +36,7 @@ var (
 
 func watch(t *testing.T, h *hub.Hub, p tandem.Principal, max int) *hub.Watcher {
 	t.Helper()
-	w, err := h.Watch(ann, p, tandem.FaceEvents, max, nil)
+	w, err := h.Watch(ann, p, hub.WatchOptions{Face: tandem.FaceEvents, Max: max})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -129,8 +129,8 @@ func TestFrame_isEncodedOncePerView(t *testing.T) {
 	h.Ring(ann, events(1, 1))
 	entries, _ := w.Tail(0)
 	for range 5 {
-		h.Frame(ann, tandem.View{Face: tandem.FaceEvents}, entries[0])
-		h.Frame(ann, tandem.View{Face: tandem.FaceChat}, entries[0])
+		h.Frame(ann, tandem.View{Face: tandem.FaceEvents}, entries[0], 0)
+		h.Frame(ann, tandem.View{Face: tandem.FaceChat}, entries[0], 0)
 	}
 	if n != 2 {
 		t.Errorf("encoded %d times for two views", n)
@@ -178,7 +178,7 @@ func TestWatch_countsStreamsPerHolder(t *testing.T) {
 	for range 3 {
 		open = append(open, watch(t, h, asAnn, 3))
 	}
-	if _, err := h.Watch(ann, asAnn, tandem.FaceEvents, 3, nil); tandem.KindOf(err) != tandem.TooMany {
+	if _, err := h.Watch(ann, asAnn, hub.WatchOptions{Face: tandem.FaceEvents, Max: 3}); tandem.KindOf(err) != tandem.TooMany {
 		t.Errorf("the fourth of three: %v", err)
 	}
 	bob := asAnn
@@ -188,7 +188,7 @@ func TestWatch_countsStreamsPerHolder(t *testing.T) {
 	for range 3 {
 		open = append(open, watch(t, h, key, 3))
 	}
-	w, err := h.Watch(tandem.Address{Tenant: "default", Workflow: "support", Participant: "bob"}, key, tandem.FaceEvents, 3, nil)
+	w, err := h.Watch(tandem.Address{Tenant: "default", Workflow: "support", Participant: "bob"}, key, hub.WatchOptions{Face: tandem.FaceEvents, Max: 3})
 	if err != nil {
 		t.Errorf("an agent key is counted per participant that it names: %v", err)
 	}
@@ -212,7 +212,7 @@ func TestWatch_aTicketsSecondStreamEndsItsFirst(t *testing.T) {
 	p := asAnn
 	p.Kind, p.ID = tandem.CredentialTicket, "tk_1"
 	hung := make(chan struct{})
-	first, err := h.Watch(ann, p, tandem.FaceEvents, 1, func() { close(hung) })
+	first, err := h.Watch(ann, p, hub.WatchOptions{Face: tandem.FaceEvents, Max: 1, Hangup: func() { close(hung) }})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -222,7 +222,7 @@ func TestWatch_aTicketsSecondStreamEndsItsFirst(t *testing.T) {
 		t.Errorf("ended %q and %q", first.Ended(), second.Ended())
 	}
 	first.Close()
-	if _, err := h.Watch(ann, asAnn, tandem.FaceEvents, 1, nil); tandem.KindOf(err) != tandem.TooMany {
+	if _, err := h.Watch(ann, asAnn, hub.WatchOptions{Face: tandem.FaceEvents, Max: 1}); tandem.KindOf(err) != tandem.TooMany {
 		t.Errorf("closing the replaced stream gave its place away twice: %v", err)
 	}
 	second.Close()

@@ -48,24 +48,34 @@ type caps struct {
 	tickets map[string]*Watcher // by the ticket's id
 }
 
-// Watch begins to watch a thread; events committed after it returns ring. max
-// bounds how many streams the holder may have open, 0 for no bound; one more is
-// refused with kind TooMany. hangup, if not nil, is called when the stream is
-// asked to end; it must not block. Close the watcher when the stream ends.
+// WatchOptions say how a stream watches. The zero value is somebody who waits for
+// a single reply, which is no stream.
+type WatchOptions struct {
+	Face tandem.Face
+	Max  int // streams the holder may have open; 0: any number
+
+	// Hangup, if not nil, is called when the stream is asked to end; it must not
+	// block.
+	Hangup func()
+}
+
+// Watch begins to watch a thread; events committed after it returns ring. One
+// stream more than opt.Max is refused with kind TooMany. Close the watcher when
+// the stream ends.
 //
 // A stream opened with a ticket that already has one ends the older: after a
 // tunnel the old one still looks open.
-func (h *Hub) Watch(a tandem.Address, p tandem.Principal, face tandem.Face, max int, hangup func()) (*Watcher, error) {
-	w := &Watcher{hub: h, address: a, holder: HolderOf(p, a), face: face, bell: make(chan struct{}, 1), hangup: hangup}
+func (h *Hub) Watch(a tandem.Address, p tandem.Principal, opt WatchOptions) (*Watcher, error) {
+	w := &Watcher{hub: h, address: a, holder: HolderOf(p, a), face: opt.Face, bell: make(chan struct{}, 1), hangup: opt.Hangup}
 	w.SetPrincipal(p)
 	<-w.bell // nothing has happened yet
-	if p.Kind == tandem.CredentialTicket && face != tandem.FaceChat {
+	if p.Kind == tandem.CredentialTicket && opt.Face != tandem.FaceChat {
 		w.ticket = p.ID
 		if older := h.caps.replace(w); older != nil {
 			older.end(EndReplaced)
 		}
 	}
-	if !h.caps.enter(w.holder, max) {
+	if !h.caps.enter(w.holder, opt.Max) {
 		h.caps.forget(w)
 		return nil, tandem.Errorf(tandem.TooMany, "too many open streams")
 	}
@@ -73,7 +83,7 @@ func (h *Hub) Watch(a tandem.Address, p tandem.Principal, face tandem.Face, max 
 		w.topic = t
 		t.watchers = append(t.watchers, w)
 	})
-	h.opt.Metric.Hub.Streams.Of(face.String()).Inc()
+	h.opt.Metric.Hub.Streams.Of(opt.Face.String()).Inc()
 	return w, nil
 }
 

@@ -232,7 +232,7 @@ func (b *bench) check(c store.Committed) {
 	w := b.watch[c.Address]
 	if w == nil {
 		var err error
-		if w, err = b.hub.Watch(c.Address, tandem.Principal{}, tandem.FaceChat, 0, nil); err != nil {
+		if w, err = b.hub.Watch(c.Address, tandem.Principal{}, hub.WatchOptions{Face: tandem.FaceChat}); err != nil {
 			b.t.Error(err)
 			return
 		}
