@@ -65,7 +65,7 @@ func (d *Desk) Push(ctx context.Context, p tandem.Principal, in Push) (Posted, e
 				said.Conversation, said.Medium = c.ID, c.Medium
 			}
 			if answers {
-				w.EndTurn = question
+				w.EndTurns = []int64{question}
 			}
 			var err error
 			entry.Body, err = json.Marshal(said)

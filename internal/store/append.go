@@ -50,7 +50,7 @@ type Write struct {
 	Turn       *Turn       // a question that must be answered; Question may be 0 for "the first event"
 	Asked      int64       // seq of a question whose upstream is about to be called
 	Started    *Turn       // a turn whose answer-started is among Events
-	EndTurn    int64       // seq of a question that needs no answer any more, with its checkpoints
+	EndTurns   []int64     // seqs of questions that need no answer any more, with their checkpoints
 	Checkpoint *Checkpoint // a piece of an unfinished answer
 }
 
@@ -93,7 +93,7 @@ type Committed struct {
 	Events       []tandem.Event
 	Conversation *tandem.Conversation // the one that changed, or nil
 	Turn         *Turn                // a new one, or nil
-	EndTurn      int64                // a question that needs no answer any more, or 0
+	EndTurns     []int64              // questions that need no answer any more
 }
 
 // Append submits a and waits for its commit. If ctx ends first only the waiting

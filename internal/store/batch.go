@@ -200,7 +200,7 @@ func (b *batch) place(j *job, old []*row, writes []Write) {
 		if w.Turn != nil {
 			j.result.Turn = w.Turn
 		}
-		j.told = append(j.told, Committed{Address: addr, Thread: r.Thread, Events: w.Events, Conversation: w.Conversation, Turn: w.Turn, EndTurn: w.EndTurn})
+		j.told = append(j.told, Committed{Address: addr, Thread: r.Thread, Events: w.Events, Conversation: w.Conversation, Turn: w.Turn, EndTurns: w.EndTurns})
 	}
 }
 
@@ -330,7 +330,7 @@ func (b *batch) writeRest(ctx context.Context, p placed) error {
 			return fmt.Errorf("write conversation: %w", err)
 		}
 	}
-	if w.Turn != nil || w.Started != nil || w.Asked != 0 || w.EndTurn != 0 || w.Checkpoint != nil {
+	if w.Turn != nil || w.Started != nil || w.Asked != 0 || len(w.EndTurns) > 0 || w.Checkpoint != nil {
 		return b.writeTurn(ctx, thread, w)
 	}
 	return nil

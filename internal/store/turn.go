@@ -34,13 +34,13 @@ func (b *batch) writeTurn(ctx context.Context, thread int64, w *Write) error {
 			return fmt.Errorf("write checkpoint: %w", err)
 		}
 	}
-	if w.EndTurn != 0 {
+	for _, question := range w.EndTurns {
 		err := b.w.exec(ctx, `delete from checkpoint where thread = ? and started in
-			(select started from turn where turn.thread = ? and question = ?)`, thread, thread, w.EndTurn)
+			(select started from turn where turn.thread = ? and question = ?)`, thread, thread, question)
 		if err != nil {
 			return fmt.Errorf("drop checkpoints: %w", err)
 		}
-		if err := b.w.exec(ctx, `delete from turn where thread = ? and question = ?`, thread, w.EndTurn); err != nil {
+		if err := b.w.exec(ctx, `delete from turn where thread = ? and question = ?`, thread, question); err != nil {
 			return fmt.Errorf("end turn: %w", err)
 		}
 	}

@@ -220,8 +220,8 @@ var tokens = tandem.View{Face: tandem.FaceChat, Tokens: true}
 func (b *bench) check(c store.Committed) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if c.EndTurn != 0 {
-		k := fmt.Sprint(c.Address.Participant, " ", c.EndTurn)
+	for _, question := range c.EndTurns {
+		k := fmt.Sprint(c.Address.Participant, " ", question)
 		if b.ends[k]++; b.ends[k] > 1 {
 			b.t.Errorf("turn %s ended %d times", k, b.ends[k])
 		}

@@ -82,7 +82,7 @@ func (r *Runner) freeze(t *turn, finish tandem.Finish, also func(now time.Time, 
 // in the same moment. It needs no fence: it takes words away.
 func (t *turn) cutting(c cut, e tandem.Event, also func(time.Time, store.State, *store.Write) error) decision {
 	return func(now time.Time, on store.State) (store.Write, error) {
-		w := store.Write{Thread: on.Thread, EndTurn: t.row.Question}
+		w := store.Write{Thread: on.Thread, EndTurns: []int64{t.row.Question}}
 		if c.started != 0 {
 			if on.Thread.Answer != c.started {
 				return store.Write{}, errOver

@@ -207,7 +207,7 @@ func TestAnswer_thatSomebodyElseEndsIsOver(t *testing.T) {
 	b.write(a, func(on store.State, w *store.Write) {
 		m := tandem.Message{Text: "a1 ", Finish: tandem.FinishInterrupted, Started: on.Thread.Answer}
 		w.Events = []tandem.Event{{Kind: tandem.KindAnswerEnded, ID: q.answer, Body: mustJSON(t, m)}}
-		w.Thread.Answer, w.EndTurn = 0, q.seq
+		w.Thread.Answer, w.EndTurns = 0, []int64{q.seq}
 	})
 	b.wants(a, "user:a | start | interrupted:a1 ")
 	b.ask(a, "b") // the line goes on
@@ -354,7 +354,7 @@ func TestFence_isInEachDecision(t *testing.T) {
 			}
 		}
 		for what, d := range free {
-			if w, err := d(time.Now(), on); err != nil || w.EndTurn != 1 {
+			if w, err := d(time.Now(), on); err != nil || !slices.Equal(w.EndTurns, []int64{1}) {
 				t.Errorf("%s, %s: %v", name, what, err)
 			}
 		}

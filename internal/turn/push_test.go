@@ -24,7 +24,7 @@ func (b *bench) push(a tandem.Address, requestID, text string) (answers bool) {
 		m := tandem.Message{Direction: tandem.Outgoing, Type: tandem.Chat, Role: tandem.RoleAssistant, Text: text, RequestID: requestID}
 		w.Events = []tandem.Event{{Kind: tandem.KindMessage, ID: tandem.NewID("msg_", time.Now()), Body: mustJSON(b.t, m)}}
 		if answers {
-			w.EndTurn = question
+			w.EndTurns = []int64{question}
 		}
 	})
 	return answers

@@ -97,13 +97,17 @@ func (r *Runner) Stop(ctx context.Context) {
 // those that a push has answered. It does not block.
 func (r *Runner) Committed(c store.Committed) {
 	r.mu.Lock()
-	var ended, cut *turn
+	var ended []*turn
+	var cut *turn
 	l := r.lines[c.Address]
 	if l != nil {
-		if ended = l.find(func(t *turn) bool { return t.row.Question == c.EndTurn }); ended != nil {
-			r.unqueue(l, ended)
+		for _, question := range c.EndTurns {
+			if t := l.find(func(t *turn) bool { return t.row.Question == question }); t != nil {
+				r.unqueue(l, t)
+				ended = append(ended, t)
+			}
 		}
-		if t := l.serving; t != nil && t != ended && t.fenced(c.Thread, c.Conversation) {
+		if t := l.serving; t != nil && !slices.Contains(ended, t) && t.fenced(c.Thread, c.Conversation) {
 			cut = t
 		}
 	}
@@ -112,10 +116,10 @@ func (r *Runner) Committed(c store.Committed) {
 		r.enqueue(c.Address, t)
 	}
 	r.mu.Unlock()
-	if ended != nil {
-		ended.end()
-		if ended.begun() != 0 { // before that the agent may still want to say that it pushes
-			ended.cancel(errOver)
+	for _, t := range ended {
+		t.end()
+		if t.begun() != 0 { // before that the agent may still want to say that it pushes
+			t.cancel(errOver)
 		}
 	}
 	if cut != nil {
@@ -136,7 +140,7 @@ const claim = 2 * time.Second
 
 // Waiting returns the question of the oldest turn of the thread that waits for a
 // push with this requestId. Who pushes asks before, and ends the turn with
-// [store.Write.EndTurn] in the append that stores the push. The turn does not run
+// [store.Write.EndTurns] in the append that stores the push. The turn does not run
 // out of time meanwhile. A push that is faster than the agent's own word that
 // there will be one is remembered: the turn then ends with that word.
 func (r *Runner) Waiting(a tandem.Address, requestID string) (question int64, ok bool) {

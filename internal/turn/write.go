@@ -145,7 +145,7 @@ func (t *turn) closing(started int64, e tandem.Event, fence bool) decision {
 		if fence && t.fenced(on.Thread, on.Active) {
 			return store.Write{}, errHeld
 		}
-		w := store.Write{Thread: on.Thread, EndTurn: t.row.Question}
+		w := store.Write{Thread: on.Thread, EndTurns: []int64{t.row.Question}}
 		if on.Thread.Answer == started {
 			w.Events = []tandem.Event{e}
 			w.Thread.Answer = 0
@@ -160,13 +160,13 @@ func (t *turn) failing(e tandem.Event) decision {
 		if t.fenced(on.Thread, on.Active) {
 			return store.Write{}, errHeld
 		}
-		return store.Write{Thread: on.Thread, Events: []tandem.Event{e}, EndTurn: t.row.Question}, nil
+		return store.Write{Thread: on.Thread, Events: []tandem.Event{e}, EndTurns: []int64{t.row.Question}}, nil
 	}
 }
 
 // dropping ends a turn without a word.
 func (t *turn) dropping(_ time.Time, on store.State) (store.Write, error) {
-	return store.Write{Thread: on.Thread, EndTurn: t.row.Question}, nil
+	return store.Write{Thread: on.Thread, EndTurns: []int64{t.row.Question}}, nil
 }
 
 // event makes an event of this turn's agent.
