@@ -104,6 +104,7 @@ type View struct {
 	Echo         bool     // own Incoming messages too
 	Tokens       bool     // stream-start, stream-token, stream-end too
 	Presence     bool     // typing, read positions and who is watching too
+	Part         bool     // shown within another stream: frames carry no id of their own
 	Audience     Audience // the most that may be seen
 	Conversation string   // only this conversation; empty: the whole thread
 }
@@ -151,14 +152,15 @@ type Notice struct {
 	At           time.Time
 	Audience     Audience
 	Conversation string
-	Subject      string // who caused it; never shown to participants
-	Role         Role   // of who caused it
-	Name         string // display name of who caused it
-	MessageID    string // of NoticeRead: up to this message
-	Seq          int64  // its seq
-	Delivered    bool   // of NoticeRead: it has arrived; not known to be read
-	Stopped      bool   // of NoticeTyping: no more
-	Place        int    // of NoticeQueue: 1 is next; 0: not waiting
+	Subject      string        // who caused it; never shown to participants
+	Role         Role          // of who caused it
+	Name         string        // display name of who caused it
+	MessageID    string        // of NoticeRead: up to this message
+	Seq          int64         // its seq
+	Delivered    bool          // of NoticeRead: it has arrived; not known to be read
+	Stopped      bool          // of NoticeTyping: no more
+	Place        int           // of NoticeQueue: 1 is next
+	Row          *Conversation // of NoticeQueue: the conversation as it is
 	Watching     []Watching
 	Text         string // of NoticeHint: the last words
 	Unread       int    // of NoticeHint: messages of the participant that no operator has read
