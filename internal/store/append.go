@@ -39,8 +39,8 @@ type Write struct {
 	// KeySum (of the first event) and Meta.Node.
 	Events []tandem.Event
 
-	// Thread says how Control, Answer and ChatMark shall be afterwards; the rest
-	// of it is not looked at.
+	// Thread says how Control, Answer, ChatMark, Hidden and Counter shall be
+	// afterwards; the rest of it is not looked at.
 	Thread tandem.Thread
 
 	// Conversation, if not nil, is stored as it is under the tenant's next
@@ -52,6 +52,8 @@ type Write struct {
 	Started    *Turn       // a turn whose answer-started is among Events
 	EndTurns   []int64     // seqs of questions that need no answer any more, with their checkpoints
 	Checkpoint *Checkpoint // a piece of an unfinished answer
+
+	Audits []Audit // who did it; the store fills in At, and ID if it is empty
 }
 
 // Turn is a question that waits for the end of its answer.

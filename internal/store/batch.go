@@ -176,7 +176,7 @@ func (b *batch) place(j *job, old []*row, writes []Write) {
 		if _, ok := b.rows[addr]; !ok {
 			b.threads = append(b.threads, addr)
 		}
-		r.Thread.Control, r.Thread.Answer, r.Thread.ChatMark = w.Thread.Control, w.Thread.Answer, w.Thread.ChatMark
+		adopt(&r.Thread, &w.Thread)
 		for k := range w.Events {
 			b.number(&w.Events[k], &r.Thread)
 		}
@@ -202,6 +202,12 @@ func (b *batch) place(j *job, old []*row, writes []Write) {
 		}
 		j.told = append(j.told, Committed{Address: addr, Thread: r.Thread, Events: w.Events, Conversation: w.Conversation, Turn: w.Turn, EndTurns: w.EndTurns})
 	}
+}
+
+// adopt copies what a decision may change of a thread's row.
+func adopt(t, from *tandem.Thread) {
+	t.Control, t.Answer, t.ChatMark = from.Control, from.Answer, from.ChatMark
+	t.Hidden, t.Counter = from.Hidden, from.Counter
 }
 
 func (b *batch) number(e *tandem.Event, t *tandem.Thread) {
@@ -251,7 +257,7 @@ func (b *batch) load(ctx context.Context, a tandem.Address) (*row, error) {
 		return nil, err
 	}
 	r := &row{tenant: tenant}
-	err = scanThread(b.w.one(ctx, `select `+threadColumns+` from thread where tenant = ? and workflow = ? and participant = ?`,
+	err = scanThread(b.w.one(ctx, `select `+threadColumns+` from thread t where t.tenant = ? and t.workflow = ? and t.participant = ?`,
 		tenant, a.Workflow, a.Participant), a, &r.Thread)
 	if errors.Is(err, sql.ErrNoRows) {
 		r.Thread = newThread(a)
@@ -328,6 +334,11 @@ func (b *batch) writeRest(ctx context.Context, p placed) error {
 	if c := w.Conversation; c != nil {
 		if err := b.writeConversation(ctx, p.row.tenant, thread, c); err != nil {
 			return fmt.Errorf("write conversation: %w", err)
+		}
+	}
+	for i := range w.Audits {
+		if err := b.w.exec(ctx, insertAudit, w.Audits[i].args(p.row.tenant, b.now)...); err != nil {
+			return fmt.Errorf("write audit: %w", err)
 		}
 	}
 	if w.Turn != nil || w.Started != nil || w.Asked != 0 || len(w.EndTurns) > 0 || w.Checkpoint != nil {

@@ -88,7 +88,7 @@ func knows(ctx context.Context, q querier, t *tandem.Thread, c tandem.Cursor) (b
 
 func readThread(ctx context.Context, q querier, a tandem.Address) (tandem.Thread, error) {
 	var t tandem.Thread
-	err := scanThread(q.QueryRowContext(ctx, `select t.id, head, head_hash, head_at, trim, trim_hash, epoch, holder, conversation, reserved, answer, chat_mark
+	err := scanThread(q.QueryRowContext(ctx, `select `+threadColumns+`
 		from thread t join tenant n on n.id = t.tenant where n.name = ? and t.workflow = ? and t.participant = ?`,
 		a.Tenant, a.Workflow, a.Participant), a, &t)
 	if errors.Is(err, sql.ErrNoRows) {

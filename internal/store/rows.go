@@ -6,17 +6,21 @@ import (
 	"encoding/json"
 	"fmt"
 	"strings"
+	"time"
 
 	tandem "github.com/seed4677ff1f/tandem"
 )
 
-const threadColumns = `id, head, head_hash, head_at, trim, trim_hash, epoch, holder, conversation, reserved, answer, chat_mark`
+// threadColumns are what scanThread reads.
+const threadColumns = `t.id, t.head, t.head_hash, t.head_at, t.trim, t.trim_hash, t.epoch, t.holder, t.conversation, t.reserved,
+	t.answer, t.chat_mark, t.taken, t.serves, t.hidden, t.erased, t.counter`
 
 func scanThread(row scanner, a tandem.Address, t *tandem.Thread) error {
 	var head, trim []byte
 	var headAt int64
 	err := row.Scan(&t.ID, &t.Head, &head, &headAt, &t.Trim, &trim,
-		&t.Control.Epoch, &t.Control.Holder, &t.Control.Conversation, &t.Control.Reserved, &t.Answer, &t.ChatMark)
+		&t.Control.Epoch, &t.Control.Holder, &t.Control.Conversation, &t.Control.Reserved, &t.Answer, &t.ChatMark,
+		&t.Control.Taken, &t.Control.Serves, &t.Hidden, &t.Erased, &t.Counter)
 	if err != nil {
 		return err
 	}
@@ -132,13 +136,30 @@ func valueLists(columns, n int) string {
 	return strings.Repeat(one+",", n-1) + one
 }
 
+// threadFields are the columns of a thread's row that [threadValues] gives, but
+// for its number.
+const threadFields = `tenant, workflow, participant, head, head_hash, head_at, trim, trim_hash,
+	epoch, holder, conversation, reserved, answer, chat_mark, taken, serves, hidden, erased, counter, touched_at`
+
+const insertThread = `insert into thread (` + threadFields + `) values `
+
+// threadValues are r's values for threadFields.
+func threadValues(r *row, now time.Time) []any {
+	t := &r.Thread
+	a, c := t.Address, &t.Control
+	return []any{
+		r.tenant, a.Workflow, a.Participant, t.Head, t.HeadHash[:], micros(t.HeadAt), t.Trim, t.TrimHash[:],
+		c.Epoch, c.Holder, c.Conversation, c.Reserved, t.Answer, t.ChatMark, c.Taken, c.Serves, t.Hidden, t.Erased, t.Counter, now.UnixMicro(),
+	}
+}
+
 func bulkThreads() *bulk {
 	return &bulk{
-		columns: 16, before: `insert into thread (id, tenant, workflow, participant, head, head_hash, head_at, trim, trim_hash,
-		epoch, holder, conversation, reserved, answer, chat_mark, touched_at) values `,
+		columns: 21, before: `insert into thread (id, ` + threadFields + `) values `,
 		after: ` on conflict (id) do update set head = excluded.head, head_hash = excluded.head_hash, head_at = excluded.head_at,
 		epoch = excluded.epoch, holder = excluded.holder, conversation = excluded.conversation, reserved = excluded.reserved,
-		answer = excluded.answer, chat_mark = excluded.chat_mark, touched_at = excluded.touched_at`,
+		answer = excluded.answer, chat_mark = excluded.chat_mark, taken = excluded.taken, serves = excluded.serves,
+		hidden = excluded.hidden, erased = excluded.erased, counter = excluded.counter, touched_at = excluded.touched_at`,
 	}
 }
 
@@ -164,27 +185,18 @@ type withThread struct {
 
 func (w withThread) Scan(dest ...any) error { return w.row.Scan(append([]any{w.thread}, dest...)...) }
 
-const insertThread = `insert into thread (tenant, workflow, participant, head, head_hash, head_at, trim, trim_hash,
-	epoch, holder, conversation, reserved, answer, chat_mark, touched_at) values `
-
 func (b *batch) writeThreads(ctx context.Context) error {
 	var old [][]any
 	for _, a := range b.threads {
 		r := b.rows[a]
-		t := &r.Thread
-		if t.ID == 0 {
-			err := b.w.one(ctx, insertThread+valueLists(15, 1)+` returning id`, r.tenant, a.Workflow, a.Participant,
-				t.Head, t.HeadHash[:], micros(t.HeadAt), t.Trim, t.TrimHash[:], t.Control.Epoch, t.Control.Holder,
-				t.Control.Conversation, t.Control.Reserved, t.Answer, t.ChatMark, b.now.UnixMicro()).Scan(&t.ID)
-			if err != nil {
-				return err
-			}
+		values := threadValues(r, b.now)
+		if r.Thread.ID != 0 {
+			old = append(old, append([]any{r.Thread.ID}, values...))
 			continue
 		}
-		old = append(old, []any{
-			t.ID, r.tenant, a.Workflow, a.Participant, t.Head, t.HeadHash[:], micros(t.HeadAt), t.Trim, t.TrimHash[:],
-			t.Control.Epoch, t.Control.Holder, t.Control.Conversation, t.Control.Reserved, t.Answer, t.ChatMark, b.now.UnixMicro(),
-		})
+		if err := b.w.one(ctx, insertThread+valueLists(len(values), 1)+` returning id`, values...).Scan(&r.Thread.ID); err != nil {
+			return err
+		}
 	}
 	return b.w.bulk(ctx, b.w.threads, old)
 }
