@@ -107,6 +107,7 @@ type View struct {
 	Part         bool     // shown within another stream: frames carry no id of their own
 	Audience     Audience // the most that may be seen
 	Conversation string   // only this conversation; empty: the whole thread
+	Medium       string   // of that conversation: a message says its own only if it is another; empty: none does
 }
 
 // A Filter leaves events of a view out, per reader.

@@ -8,12 +8,21 @@ import (
 // hub, which calls it once for each event and view and shares the bytes.
 func Codec() tandem.Codec {
 	return tandem.Codec{
-		Event: func(v tandem.View, a tandem.Address, e *tandem.Event, _ int) []byte {
+		Event: func(v tandem.View, a tandem.Address, e *tandem.Event, total int) []byte {
 			switch v.Face {
 			case tandem.FaceEvents:
 				return participantEvent(v, a, e)
 			case tandem.FaceChat:
 				return chatEvent(v, a, e)
+			case tandem.FaceConversation, tandem.FaceBoard:
+				return conversationEvent(v, a, e, total)
+			}
+			return nil
+		},
+		Messages: func(v tandem.View, a tandem.Address, together []*tandem.Event, total int) []byte {
+			switch v.Face {
+			case tandem.FaceConversation, tandem.FaceBoard:
+				return conversationMessages(v, a, together, total)
 			}
 			return nil
 		},
@@ -23,6 +32,8 @@ func Codec() tandem.Codec {
 				return participantStart(s, e)
 			case tandem.FaceChat:
 				return chatStart(v, a, s, e)
+			case tandem.FaceConversation, tandem.FaceBoard:
+				return conversationStart(v, s, e)
 			}
 			return nil
 		},
@@ -32,6 +43,19 @@ func Codec() tandem.Codec {
 				return participantDelta(d)
 			case tandem.FaceChat:
 				return chatDelta(v, a, d)
+			case tandem.FaceConversation, tandem.FaceBoard:
+				return conversationDelta(v, d)
+			}
+			return nil
+		},
+		Notice: func(v tandem.View, _ tandem.Address, n tandem.Notice) []byte {
+			switch v.Face {
+			case tandem.FaceEvents:
+				return participantNotice(v, n)
+			case tandem.FaceChat:
+				return chatNotice(v, n)
+			case tandem.FaceConversation, tandem.FaceBoard:
+				return conversationNotice(v, n)
 			}
 			return nil
 		},

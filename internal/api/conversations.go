@@ -3,51 +3,10 @@ package api
 import (
 	"net/http"
 	"strings"
-	"time"
 
 	tandem "github.com/seed4677ff1f/tandem"
 	"github.com/seed4677ff1f/tandem/internal/desk"
 )
-
-// conversationRow is a conversation in a list. The published document's fields
-// come first.
-type conversationRow struct {
-	ID           string         `json:"conversation_id"`
-	CallID       *string        `json:"call_id"`
-	WorkerID     string         `json:"worker_id"`
-	MobileNo     *string        `json:"mobile_no"`
-	Urgency      tandem.Urgency `json:"urgency"`
-	Status       tandem.Status  `json:"status"`
-	Mode         tandem.Mode    `json:"mode"`
-	Medium       string         `json:"medium"`
-	AdminID      *string        `json:"admin_id"`
-	Timestamp    string         `json:"timestamp"`
-	Workflow     string         `json:"workflow"`
-	Reason       *string        `json:"reason"`
-	WaitingSince *string        `json:"waiting_since"`
-	Answering    *string        `json:"answering"`
-	Holder       *string        `json:"holder"`
-	QueuePlace   *int           `json:"queue_place"`
-	ControlEpoch int64          `json:"control_epoch"`
-	Name         *string        `json:"name"`
-	EndedAt      *string        `json:"ended_at"`
-}
-
-func rowOf(c *tandem.Conversation) conversationRow {
-	return conversationRow{
-		ID: c.ID, CallID: orNull(c.CallID), WorkerID: c.Address.Participant, MobileNo: orNull(c.MobileNo),
-		Urgency: c.Urgency, Status: c.Status, Mode: c.Mode, Medium: c.Medium, AdminID: orNull(c.AdminID),
-		Timestamp: c.Timestamp, Workflow: c.Address.Workflow, Reason: orNull(c.Reason), WaitingSince: stampOrNull(c.WaitingSince),
-		Answering: orNull(c.Answering), Holder: orNull(c.Holder), ControlEpoch: c.Epoch, Name: orNull(c.Name), EndedAt: stampOrNull(c.EndedAt),
-	}
-}
-
-func stampOrNull(t time.Time) *string {
-	if t.IsZero() {
-		return nil
-	}
-	return orNull(stamp(t))
-}
 
 type conversationList struct {
 	Success       bool              `json:"success"`
@@ -70,7 +29,7 @@ func (s *Server) conversations(w http.ResponseWriter, r *http.Request, p tandem.
 	}
 	out := conversationList{Success: true, Conversations: make([]conversationRow, len(found)), Cursor: orNull(next)}
 	for i := range found {
-		out.Conversations[i] = rowOf(&found[i])
+		out.Conversations[i] = rowOf(p.Audience(), &found[i], 0)
 	}
 	reply(w, http.StatusOK, out)
 	return nil

@@ -191,12 +191,20 @@ func chatState(e *tandem.Event) []byte {
 // chatStart begins an answer. e is its first event, or its closing one when the
 // answer is stated again from the log.
 func chatStart(_ tandem.View, _ tandem.Address, s tandem.AnswerStarted, e *tandem.Event) []byte {
-	return chatFrame(chatStartFrame{
+	return chatFrame(startFrame(s, e))
+}
+
+func startFrame(s tandem.AnswerStarted, e *tandem.Event) chatStartFrame {
+	return chatStartFrame{
 		Type: "stream-start", MessageID: s.MessageID, Timestamp: chatTime(e.At), Role: s.Role, Name: s.Name, InReplyTo: e.Meta.InReplyTo,
-	})
+	}
 }
 
 // chatDelta is the next piece of an answer.
 func chatDelta(_ tandem.View, _ tandem.Address, d tandem.Delta) []byte {
-	return chatFrame(chatTokenFrame{Type: "stream-token", MessageID: d.Message, Token: d.Text, Timestamp: chatTime(d.At)})
+	return chatFrame(tokenFrame(d))
+}
+
+func tokenFrame(d tandem.Delta) chatTokenFrame {
+	return chatTokenFrame{Type: "stream-token", MessageID: d.Message, Token: d.Text, Timestamp: chatTime(d.At)}
 }

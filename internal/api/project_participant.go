@@ -77,13 +77,11 @@ func participantEvent(v tandem.View, a tandem.Address, e *tandem.Event) []byte {
 // participantStart, participantDelta and participantEnd show an answer while it
 // is written, for a stream that asked for tokens: the chat socket's frames.
 func participantStart(s tandem.AnswerStarted, e *tandem.Event) []byte {
-	return event("stream-start", chatStartFrame{
-		Type: "stream-start", MessageID: s.MessageID, Timestamp: chatTime(e.At), Role: s.Role, Name: s.Name, InReplyTo: e.Meta.InReplyTo,
-	})
+	return event("stream-start", startFrame(s, e))
 }
 
 func participantDelta(d tandem.Delta) []byte {
-	return event("stream-token", chatTokenFrame{Type: "stream-token", MessageID: d.Message, Token: d.Text, Timestamp: chatTime(d.At)})
+	return event("stream-token", tokenFrame(d))
 }
 
 // answerEnd is the chat's stream-end without its cursor: of the stream, a place to
@@ -103,9 +101,13 @@ func participantEnd(e *tandem.Event) []byte {
 	if err != nil {
 		return nil
 	}
-	return event("stream-end", answerEnd{
+	return event("stream-end", answerEndOf(e, &m))
+}
+
+func answerEndOf(e *tandem.Event, m *tandem.Message) answerEnd {
+	return answerEnd{
 		Type: "stream-end", MessageID: e.ID, Timestamp: chatTime(e.At), Finish: m.Finish, Role: m.Role, Name: m.Name, Sources: m.Sources,
-	})
+	}
 }
 
 // event is an event without an id.
