@@ -14,15 +14,14 @@ func Codec() tandem.Codec {
 				return participantEvent(v, a, e)
 			case tandem.FaceChat:
 				return chatEvent(v, a, e)
-			case tandem.FaceConversation, tandem.FaceBoard:
+			case tandem.FaceConversation:
 				return conversationEvent(v, a, e, total)
 			}
 			return nil
 		},
 		Messages: func(v tandem.View, a tandem.Address, together []*tandem.Event, total int) []byte {
-			switch v.Face {
-			case tandem.FaceConversation, tandem.FaceBoard:
-				return conversationMessages(v, a, together, total)
+			if v.Face == tandem.FaceConversation {
+				return conversationMessages(v, together, total)
 			}
 			return nil
 		},
@@ -32,7 +31,7 @@ func Codec() tandem.Codec {
 				return participantStart(s, e)
 			case tandem.FaceChat:
 				return chatStart(v, a, s, e)
-			case tandem.FaceConversation, tandem.FaceBoard:
+			case tandem.FaceConversation:
 				return conversationStart(v, s, e)
 			}
 			return nil
@@ -43,19 +42,19 @@ func Codec() tandem.Codec {
 				return participantDelta(d)
 			case tandem.FaceChat:
 				return chatDelta(v, a, d)
-			case tandem.FaceConversation, tandem.FaceBoard:
+			case tandem.FaceConversation:
 				return conversationDelta(v, d)
 			}
 			return nil
 		},
-		Notice: func(v tandem.View, _ tandem.Address, n tandem.Notice) []byte {
+		Notice: func(v tandem.View, a tandem.Address, n tandem.Notice) []byte {
 			switch v.Face {
 			case tandem.FaceEvents:
 				return participantNotice(v, n)
 			case tandem.FaceChat:
-				return chatNotice(v, n)
-			case tandem.FaceConversation, tandem.FaceBoard:
-				return conversationNotice(v, n)
+				return chatNotice(v, a, n)
+			case tandem.FaceConversation:
+				return conversationNotice(v, a, n)
 			}
 			return nil
 		},

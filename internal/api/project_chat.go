@@ -78,7 +78,7 @@ type chatStateFrame struct {
 	Urgency      tandem.Urgency `json:"urgency"`
 	Holder       *string        `json:"holder"`
 	QueuePlace   *int           `json:"queuePlace"`
-	Cursor       string         `json:"cursor"`
+	Cursor       string         `json:"cursor,omitempty"` // none if it is only the place in the queue that changed
 }
 
 // chatErrorFrame is told when something was not done; the socket stays open.
@@ -178,14 +178,19 @@ func chatState(e *tandem.Event) []byte {
 	if json.Unmarshal(e.Body, &c) != nil {
 		return nil
 	}
+	f := chatStateOf(&c, e.At)
+	f.Cursor = e.Cursor().String()
+	return chatFrame(f)
+}
+
+func chatStateOf(c *tandem.Conversation, at time.Time) chatStateFrame {
 	f := chatStateFrame{
-		Type: "state", Timestamp: chatTime(e.At), Conversation: c.ID, Status: c.Status, Mode: c.Mode, Urgency: c.Urgency,
-		Cursor: e.Cursor().String(),
+		Type: "state", Timestamp: chatTime(at), Conversation: c.ID, Status: c.Status, Mode: c.Mode, Urgency: c.Urgency,
 	}
 	if c.Mode == tandem.ModeOperator && c.Holder != "" {
 		f.Holder = &c.Holder
 	}
-	return chatFrame(f)
+	return f
 }
 
 // chatStart begins an answer. e is its first event, or its closing one when the

@@ -28,7 +28,6 @@ type conversationMessage struct {
 	Spoken   bool               `json:"spoken,omitempty"`
 	Held     bool               `json:"held,omitempty"`
 	Finish   tandem.Finish      `json:"finish_reason,omitempty"` // of an answer that did not come to its end
-	AdminID  string             `json:"admin_id,omitempty"`      // who spoke as an operator; never shown to participants
 	Data     json.RawMessage    `json:"data,omitempty"`
 }
 
@@ -50,9 +49,6 @@ func conversationMessageOf(v tandem.View, e *tandem.Event, m *tandem.Message) co
 	}
 	if m.Finish != tandem.FinishStop {
 		cm.Finish = m.Finish
-	}
-	if v.Audience != tandem.Everyone {
-		cm.AdminID = m.Speaker
 	}
 	return cm
 }
@@ -179,7 +175,7 @@ func conversationEvent(v tandem.View, a tandem.Address, e *tandem.Event, total i
 	}
 	switch e.Kind {
 	case tandem.KindMessage, tandem.KindAnswerEnded:
-		return conversationMessages(v, a, []*tandem.Event{e}, total)
+		return conversationMessages(v, []*tandem.Event{e}, total)
 	case tandem.KindState:
 		return conversationChange(v, a, e)
 	case tandem.KindDraftGone:
@@ -195,7 +191,7 @@ func conversationEvent(v tandem.View, a tandem.Address, e *tandem.Event, total i
 // conversationMessages are the messages of one append. Those that count come in
 // one event; a note or a draft among them has its own before it. The last event
 // carries the id.
-func conversationMessages(v tandem.View, _ tandem.Address, together []*tandem.Event, total int) []byte {
+func conversationMessages(v tandem.View, together []*tandem.Event, total int) []byte {
 	var b []byte
 	var last *tandem.Event
 	out := newMessages{ID: v.Conversation, Total: total}
@@ -239,11 +235,11 @@ func conversationMessages(v tandem.View, _ tandem.Address, together []*tandem.Ev
 	return append(b, durable(v, last, "new_messages", out)...)
 }
 
-// durable is an event of the log, with its place as the id. On the board's stream
-// the ids are the board's, and put behind it there.
+// durable is an event of the log, with its place as the id. Within the board's
+// stream the ids are the board's, and put behind it there.
 func durable(v tandem.View, e *tandem.Event, name string, data any) []byte {
 	f := sse.Frame{Event: name, Data: encode(data)}
-	if v.Face != tandem.FaceBoard {
+	if !v.Part {
 		f.ID = e.Cursor().String()
 	}
 	return sse.Append(nil, f)

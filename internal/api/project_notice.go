@@ -41,13 +41,7 @@ type watchingRow struct {
 	AdminID string      `json:"admin_id,omitempty"`
 }
 
-// queueNotice is an `updated` of one field.
-type queueNotice struct {
-	ID         string `json:"conversation_id"`
-	QueuePlace *int   `json:"queue_place"`
-}
-
-func conversationNotice(v tandem.View, n tandem.Notice) []byte {
+func conversationNotice(v tandem.View, a tandem.Address, n tandem.Notice) []byte {
 	if !n.Audience.VisibleTo(v.Audience) || n.Conversation != v.Conversation {
 		return nil
 	}
@@ -60,7 +54,9 @@ func conversationNotice(v tandem.View, n tandem.Notice) []byte {
 	case tandem.NoticePresence:
 		return event("presence", presenceNotice{n.Conversation, watchers(v.Audience, n.Watching), at})
 	case tandem.NoticeQueue:
-		return event("updated", queueNotice{n.Conversation, placeOrNull(n.Place)})
+		if c := noticed(a, n); c != nil {
+			return event("updated", rowOf(v.Audience, c, n.Place))
+		}
 	}
 	return nil
 }
@@ -77,11 +73,14 @@ func watchers(reader tandem.Audience, all []tandem.Watching) []watchingRow {
 	return rows
 }
 
-func placeOrNull(n int) *int {
-	if n == 0 {
+// noticed is the conversation that a notice of the queue carries.
+func noticed(a tandem.Address, n tandem.Notice) *tandem.Conversation {
+	if n.Row == nil {
 		return nil
 	}
-	return &n
+	c := *n.Row
+	c.Address = a
+	return &c
 }
 
 // seenTyping, seenRead and seenPresence are the participant stream's, and the chat
@@ -143,15 +142,7 @@ type chatReadFrame struct {
 	seenRead
 }
 
-// chatPlaceInQueue is a state frame of one field: the others are as they were.
-type chatPlaceInQueue struct {
-	Type         string   `json:"type"`
-	Timestamp    chatTime `json:"timestamp"`
-	Conversation string   `json:"conversationId"`
-	QueuePlace   *int     `json:"queuePlace"`
-}
-
-func chatNotice(v tandem.View, n tandem.Notice) []byte {
+func chatNotice(v tandem.View, a tandem.Address, n tandem.Notice) []byte {
 	if !n.Audience.VisibleTo(v.Audience) {
 		return nil
 	}
@@ -161,7 +152,13 @@ func chatNotice(v tandem.View, n tandem.Notice) []byte {
 	case tandem.NoticeRead:
 		return chatFrame(chatReadFrame{"read", readOf(n)})
 	case tandem.NoticeQueue:
-		return chatFrame(chatPlaceInQueue{"state", chatTime(n.At), n.Conversation, placeOrNull(n.Place)})
+		if c := noticed(a, n); c != nil {
+			f := chatStateOf(c, n.At)
+			if n.Place > 0 {
+				f.QueuePlace = &n.Place
+			}
+			return chatFrame(f)
+		}
 	}
 	return nil
 }
