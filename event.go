@@ -21,6 +21,7 @@ const (
 	KindFeedback      Kind = "feedback"       // body is a Feedback
 	KindDraftGone     Kind = "draft-gone"     // a draft was sent or dropped; body is a DraftGone
 	KindPush          Kind = "push"           // something for a session; body is a Push
+	KindSession       Kind = "session"        // a session began or ended; body is a SessionChange
 	KindErased        Kind = "erased"         // all before it was erased; body is an Erased
 )
 
@@ -189,8 +190,15 @@ type DraftGone struct {
 
 // Push is the body of a [KindPush] event: what a session is told.
 type Push struct {
-	Event   string          `json:"event"`
-	Message json.RawMessage `json:"message"`
+	Event    string          `json:"event"`
+	Message  json.RawMessage `json:"message"`
+	Sent     time.Time       `json:"sent,omitzero"`      // when it was sent, if it waited for a session
+	Sessions int             `json:"sessions,omitempty"` // of an entry that only remembers a key: so many sessions have it
+}
+
+// SessionChange is the body of a [KindSession] event.
+type SessionChange struct {
+	Ended bool `json:"ended,omitempty"` // else it began: what comes before it is of an earlier session of that id
 }
 
 // Erased is the body of a [KindErased] event.

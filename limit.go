@@ -17,6 +17,8 @@ type Limits struct {
 	HeartbeatMax time.Duration // 300 s
 	Page         int           // messages on one page of history at most: 200
 	Batch        int           // messages in one post to a conversation: 100
+	Sessions     int           // sessions of one user: 100
+	Inbox        int           // messages kept for a user without a session: 100
 	Watch        int           // conversations that one board stream may watch: 50
 	Tickets      time.Duration // how long an unused ticket is good: 60 s
 	Stall        time.Duration // a stream that takes no byte for so long is closed: 10 min
@@ -37,6 +39,8 @@ func DefaultLimits() Limits {
 		HeartbeatMax: 300 * time.Second,
 		Page:         200,
 		Batch:        100,
+		Sessions:     100,
+		Inbox:        100,
 		Watch:        50,
 		Tickets:      time.Minute,
 		Stall:        10 * time.Minute,

@@ -31,10 +31,11 @@ type CredentialKind string
 
 // The kinds of credentials.
 const (
-	CredentialJWT    CredentialKind = "jwt"
-	CredentialKey    CredentialKind = "key"
-	CredentialTicket CredentialKind = "ticket"
-	CredentialSystem CredentialKind = "system" // Tandem itself: timers, recovery, the agents it calls
+	CredentialJWT     CredentialKind = "jwt"
+	CredentialKey     CredentialKind = "key"
+	CredentialTicket  CredentialKind = "ticket"
+	CredentialSession CredentialKind = "session" // the id of a session that a back end made for this
+	CredentialSystem  CredentialKind = "system"  // Tandem itself: timers, recovery, the agents it calls
 )
 
 // A Principal is who is asking, after a credential was judged. Package auth

@@ -46,10 +46,12 @@ const (
 	workflowInbox    = ReservedPrefix + "inbox"    // what waits for a user's next session
 )
 
-// SessionAddress is the thread of a session of the session events. Its id is
-// case-sensitive, so the thread's participant is the id's lower-case hex.
+// SessionAddress is the thread of a session of the session events. A session's id
+// may itself be a credential, and it is case-sensitive, so the thread's participant
+// is the hex of the id's SHA-256: the id is kept nowhere.
 func SessionAddress(tenant, id string) Address {
-	return Address{tenant, workflowSessions, hex.EncodeToString([]byte(id))}
+	sum := sha256.Sum256([]byte(id))
+	return Address{tenant, workflowSessions, hex.EncodeToString(sum[:])}
 }
 
 // InboxAddress is the thread that keeps what was sent to a user who has no

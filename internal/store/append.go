@@ -29,8 +29,9 @@ type Append struct {
 // State is what a decision may look at: a thread as it is locked, with its
 // ACTIVE conversation, or nil.
 type State struct {
-	Thread tandem.Thread
-	Active *tandem.Conversation
+	Thread  tandem.Thread
+	Active  *tandem.Conversation
+	Session *Session // of a session's thread: its session, dead or alive; nil: none
 }
 
 // Write is what a decision wants done to one thread.
@@ -46,6 +47,8 @@ type Write struct {
 	// Conversation, if not nil, is stored as it is under the tenant's next
 	// board revision.
 	Conversation *tandem.Conversation
+
+	Session *Session // if not nil, stored as it is: the thread is its thread
 
 	Turn       *Turn       // a question that must be answered; Question may be 0 for "the first event"
 	Asked      int64       // seq of a question whose upstream is about to be called
@@ -81,11 +84,12 @@ type Checkpoint struct {
 
 // Result tells what an append did.
 type Result struct {
-	Repeat  bool             // the key was used before: Threads and Events are of then
-	Threads []tandem.Thread  // as they are after the append
-	Events  [][]tandem.Event // by thread; of a repeat the event that has the key
-	Active  []*tandem.Conversation
-	Turn    *Turn // the one that was written, complete
+	Repeat   bool             // the key was used before: Threads and Events are of then
+	Threads  []tandem.Thread  // as they are after the append
+	Events   [][]tandem.Event // by thread; of a repeat the event that has the key
+	Active   []*tandem.Conversation
+	Sessions []*Session // by thread, as they are after the append; of a repeat none
+	Turn     *Turn      // the one that was written, complete
 }
 
 // Committed is told of each thread of each append after its commit.

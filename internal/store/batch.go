@@ -169,7 +169,7 @@ func errMismatch() error {
 
 // place numbers, dates and chains the events of a decision and remembers them.
 func (b *batch) place(j *job, old []*row, writes []Write) {
-	j.result = Result{Threads: make([]tandem.Thread, len(old)), Events: make([][]tandem.Event, len(old)), Active: make([]*tandem.Conversation, len(old))}
+	j.result = Result{Threads: make([]tandem.Thread, len(old)), Events: make([][]tandem.Event, len(old)), Active: make([]*tandem.Conversation, len(old)), Sessions: make([]*Session, len(old))}
 	for i := range writes {
 		w, r := &writes[i], *old[i] // a copy: what others saw stays as it was
 		addr := r.Thread.Address
@@ -189,6 +189,9 @@ func (b *batch) place(j *job, old []*row, writes []Write) {
 				r.Active = c
 			}
 		}
+		if w.Session != nil {
+			r.Session = w.Session
+		}
 		b.completeTurns(w, addr)
 		now := &r
 		b.rows[addr] = now
@@ -196,7 +199,7 @@ func (b *batch) place(j *job, old []*row, writes []Write) {
 			b.events = append(b.events, pending{now, &w.Events[k]})
 		}
 		b.writes = append(b.writes, placed{now, w})
-		j.result.Threads[i], j.result.Events[i], j.result.Active[i] = r.Thread, w.Events, r.Active
+		j.result.Threads[i], j.result.Events[i], j.result.Active[i], j.result.Sessions[i] = r.Thread, w.Events, r.Active, r.Session
 		if w.Turn != nil {
 			j.result.Turn = w.Turn
 		}
@@ -272,6 +275,11 @@ func (b *batch) load(ctx context.Context, a tandem.Address) (*row, error) {
 			return nil, fmt.Errorf("read conversation: %w", err)
 		}
 	}
+	if a.Internal() {
+		if r.Session, err = findSession(b.w.one(ctx, selectSession+` where s.thread = ?`, r.Thread.ID)); err != nil {
+			return nil, err
+		}
+	}
 	b.w.heads[a] = r
 	return r, nil
 }
@@ -339,6 +347,11 @@ func (b *batch) writeRest(ctx context.Context, p placed) error {
 	for i := range w.Audits {
 		if err := b.w.exec(ctx, insertAudit, w.Audits[i].args(p.row.tenant, b.now)...); err != nil {
 			return fmt.Errorf("write audit: %w", err)
+		}
+	}
+	if w.Session != nil {
+		if err := b.writeSession(ctx, p.row.tenant, thread, w.Session); err != nil {
+			return err
 		}
 	}
 	if w.Turn != nil || w.Started != nil || w.Asked != 0 || len(w.EndTurns) > 0 || w.Checkpoint != nil {

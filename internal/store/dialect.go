@@ -13,6 +13,7 @@ const (
 	sqliteBusy  = 5
 	sqliteIOErr = 10
 	sqliteFull  = 13
+	sqliteRule  = 19 // SQLITE_CONSTRAINT
 )
 
 // coded is a database error with a result code; the driver's is one.

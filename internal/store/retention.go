@@ -32,9 +32,18 @@ func (s *Store) Trim(ctx context.Context, before time.Time) (int, error) {
 
 // trimmable returns the threads whose oldest event is old enough to be looked at.
 func (s *Store) trimmable(ctx context.Context, before time.Time) ([]int64, error) {
-	rows, err := s.readers.QueryContext(ctx, `select t.id from thread t join event e on e.thread = t.id and e.seq = t.trim + 1 where e.at < ?`, before.UnixMicro())
+	ids, err := s.ids(ctx, `select t.id from thread t join event e on e.thread = t.id and e.seq = t.trim + 1 where e.at < ?`, before.UnixMicro())
 	if err != nil {
 		return nil, fmt.Errorf("find what to trim: %w", err)
+	}
+	return ids, nil
+}
+
+// ids returns the numbers that the query finds.
+func (s *Store) ids(ctx context.Context, query string, args ...any) ([]int64, error) {
+	rows, err := s.readers.QueryContext(ctx, query, args...)
+	if err != nil {
+		return nil, err
 	}
 	defer rows.Close()
 	var ids []int64

@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	tandem "github.com/seed4677ff1f/tandem"
@@ -193,13 +194,14 @@ func (w *writer) tryBatch(jobs []*job) (unknown bool, err error) {
 // landed reports whether an append whose COMMIT has an unknown outcome is in the
 // database: its first event's id was made before the transaction.
 func (w *writer) landed(j *job) bool {
-	if j.err != nil || len(j.told) == 0 || len(j.told[0].Events) == 0 {
+	i := slices.IndexFunc(j.told, func(c Committed) bool { return len(c.Events) > 0 })
+	if j.err != nil || i < 0 {
 		return false
 	}
-	e := j.told[0].Events[0]
+	e := j.told[i].Events[0]
 	var one int
 	err := w.s.conn.QueryRowContext(w.s.ctx, `select 1 from event where thread = ? and id = ? and seq = ?`,
-		j.told[0].Thread.ID, e.ID, e.Seq).Scan(&one)
+		j.told[i].Thread.ID, e.ID, e.Seq).Scan(&one)
 	return err == nil
 }
 
