@@ -53,7 +53,7 @@ func (h *Hub) End(a tandem.Address, seq int64) {
 func (h *Hub) Delta(a tandem.Address, d tandem.Delta) {
 	h.opt.Metric.Hub.Deltas.Inc()
 	t := h.topic(a)
-	if t == nil || h.opt.Lose != nil && h.opt.Lose() {
+	if t == nil || h.lost() {
 		h.opt.Metric.Hub.DeltasLost.Inc()
 		return
 	}

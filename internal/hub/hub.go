@@ -18,10 +18,11 @@ import (
 // Options of a hub.
 type Options struct {
 	Codec  tandem.Codec
-	Metric *metric.Set // nil: none
+	Metric *metric.Set  // nil: none
+	Clock  tandem.Clock // nil: time.Now
 
-	// Lose, if set, is asked before each ring and delta whether to lose it. The
-	// tests break the bell with it; the log must not notice.
+	// Lose, if set, is asked before each ring, delta and notice whether to lose it.
+	// The tests break the bell with it; the log must not notice.
 	Lose func() bool
 }
 
@@ -31,6 +32,7 @@ type Hub struct {
 	seed   maphash.Seed
 	shards [64]shard
 	caps   caps
+	duty   duty
 }
 
 type shard struct {
@@ -55,6 +57,7 @@ type topic struct {
 	answers  []*answer
 	verified time.Time // when a follower last looked for lost rings
 	rings    uint64    // how often events rang: who saw this number has no need to read
+	notices  *notices  // nil: none since somebody watches
 }
 
 // New returns an empty hub.
@@ -62,11 +65,15 @@ func New(opt Options) *Hub {
 	if opt.Metric == nil {
 		opt.Metric = metric.Discard()
 	}
+	if opt.Clock == nil {
+		opt.Clock = time.Now
+	}
 	h := &Hub{opt: opt, seed: maphash.MakeSeed()}
 	for i := range h.shards {
 		h.shards[i].topics = map[tandem.Address]*topic{}
 	}
 	h.caps.open, h.caps.tickets = map[Holder]int{}, map[string]*Watcher{}
+	h.duty.seats = map[seat]*sitting{}
 	return h
 }
 
@@ -105,7 +112,7 @@ func (h *Hub) with(a tandem.Address, fn func(*topic)) {
 // store's writer calls it after each commit, in order.
 func (h *Hub) Ring(a tandem.Address, events []tandem.Event) {
 	t := h.topic(a)
-	if t == nil || h.opt.Lose != nil && h.opt.Lose() {
+	if t == nil || h.lost() {
 		return
 	}
 	h.opt.Metric.Hub.Rings.Inc()
@@ -116,6 +123,35 @@ func (h *Hub) Ring(a tandem.Address, events []tandem.Event) {
 		t.push(&events[i])
 	}
 	t.ring()
+}
+
+// Nudge tells the followers of a that there is something new which is not an
+// event of a: of a board or a feed, to which nothing is ever appended. It is to
+// be called after the commit, and costs next to nothing when nobody watches.
+func (h *Hub) Nudge(a tandem.Address) { h.Ring(a, nil) }
+
+func (h *Hub) lost() bool { return h.opt.Lose != nil && h.opt.Lose() }
+
+// Erase forgets all that memory has of a thread: its last events with their
+// frames, the text of answers on their way, its notices. Its followers then read
+// the store. To be called once the erasure is committed. Of what was in memory, no
+// frame can be made any more by who still holds it.
+func (h *Hub) Erase(a tandem.Address) {
+	if h.topic(a) == nil {
+		return
+	}
+	h.with(a, func(t *topic) {
+		for _, e := range t.tail {
+			e.erase()
+		}
+		t.forget()
+		t.answers = nil
+		if t.notices != nil {
+			t.notices.list = nil
+		}
+		t.rings++
+		t.ring()
+	})
 }
 
 // push adds an event to the tail; a hole before it empties the tail first.
@@ -157,45 +193,4 @@ func (t *topic) ring() {
 	for _, w := range t.watchers {
 		w.Wake()
 	}
-}
-
-// Entry is an event in the tail, with the frames it was encoded to: once for
-// each view, shared by all followers.
-type Entry struct {
-	Event *tandem.Event
-
-	mu     sync.Mutex // guards frames
-	frames []frame
-}
-
-type frame struct {
-	view  tandem.View
-	bytes []byte
-}
-
-// Frame returns the event as the view's face sends it; nil if it is not shown.
-// Nobody may write to the bytes.
-func (h *Hub) Frame(a tandem.Address, v tandem.View, e *Entry, total int) []byte {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	for _, f := range e.frames {
-		if f.view == v {
-			return f.bytes
-		}
-	}
-	b := h.opt.Codec.Event(v, a, e.Event, total)
-	e.frames = append(e.frames, frame{v, b})
-	return b
-}
-
-// StartFrame returns the frame that begins an answer for a view. end is its
-// closing event when the answer is re-stated from the log, else its first.
-func (h *Hub) StartFrame(a tandem.Address, v tandem.View, s tandem.AnswerStarted, e *tandem.Event) []byte {
-	return h.opt.Codec.Start(v, a, s, e)
-}
-
-// DeltaFrame returns the frame of a part of an answer that is made for one
-// follower alone; see [Watcher.Live] for the shared ones.
-func (h *Hub) DeltaFrame(a tandem.Address, v tandem.View, d tandem.Delta) []byte {
-	return h.opt.Codec.Delta(v, a, d)
 }

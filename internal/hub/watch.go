@@ -2,7 +2,6 @@ package hub
 
 import (
 	"slices"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -16,36 +15,15 @@ type Watcher struct {
 	topic   *topic
 	holder  Holder
 	face    tandem.Face
+	part    bool   // of another stream
+	curious bool   // about who is there
 	ticket  string // id of the ticket it was opened with, if any
 	bell    chan struct{}
 	ended   atomic.Pointer[string]
 
-	principal atomic.Pointer[tandem.Principal]
-	hangup    func() // set before the watcher can be seen; may be nil
-}
-
-// Holder is whose open streams are counted together.
-type Holder struct {
-	Tenant  string
-	Role    tandem.PrincipalRole
-	Subject string
-	Of      string // of an agent key: the participant it names
-}
-
-// HolderOf returns in whose name p follows the thread a.
-func HolderOf(p tandem.Principal, a tandem.Address) Holder {
-	h := Holder{Tenant: p.Tenant, Role: p.Role, Subject: p.Subject}
-	if p.Role == tandem.Agent {
-		h.Subject, h.Of = p.ID, a.Participant
-	}
-	return h
-}
-
-// caps counts open streams, and knows which one a ticket has open.
-type caps struct {
-	mu      sync.Mutex // guards open, tickets
-	open    map[Holder]int
-	tickets map[string]*Watcher // by the ticket's id
+	principal    atomic.Pointer[tandem.Principal]
+	hangup       func() // set before the watcher can be seen; may be nil
+	conversation string // the one it shows; empty: the whole thread
 }
 
 // WatchOptions say how a stream watches. The zero value is somebody who waits for
@@ -53,6 +31,21 @@ type caps struct {
 type WatchOptions struct {
 	Face tandem.Face
 	Max  int // streams the holder may have open; 0: any number
+
+	// Conversation is the one that the stream shows, for who is there; empty: the
+	// whole thread.
+	Conversation string
+
+	// Curious streams are told who comes and goes, see [Hub.Present].
+	Curious bool
+
+	// Bell, of capacity 1, is rung instead of one of the watcher's own: a
+	// connection that watches several may give all the same. nil: its own.
+	Bell chan struct{}
+
+	// Part says that this is a part of another stream, which counts for both: it
+	// is not counted, and does not end an older one of the same ticket.
+	Part bool
 
 	// Hangup, if not nil, is called when the stream is asked to end; it must not
 	// block.
@@ -66,81 +59,80 @@ type WatchOptions struct {
 // A stream opened with a ticket that already has one ends the older: after a
 // tunnel the old one still looks open.
 func (h *Hub) Watch(a tandem.Address, p tandem.Principal, opt WatchOptions) (*Watcher, error) {
-	w := &Watcher{hub: h, address: a, holder: HolderOf(p, a), face: opt.Face, bell: make(chan struct{}, 1), hangup: opt.Hangup}
-	w.SetPrincipal(p)
-	<-w.bell // nothing has happened yet
-	if p.Kind == tandem.CredentialTicket && opt.Face != tandem.FaceChat {
+	w := &Watcher{
+		hub: h, address: a, holder: HolderOf(p, a), face: opt.Face, part: opt.Part, curious: opt.Curious,
+		bell: opt.Bell, hangup: opt.Hangup, conversation: opt.Conversation,
+	}
+	if w.bell == nil {
+		w.bell = make(chan struct{}, 1)
+	}
+	w.setPrincipal(p)
+	if !w.part {
+		if err := h.admit(w, p, opt.Max); err != nil {
+			return nil, err
+		}
+	}
+	h.with(a, func(t *topic) {
+		w.topic = t
+		t.watchers = append(t.watchers, w)
+		h.tell(t, w)
+		if w.curious {
+			t.noted().curious++
+		}
+	})
+	return w, nil
+}
+
+// admit counts a stream that is about to begin, or refuses it.
+func (h *Hub) admit(w *Watcher, p tandem.Principal, max int) error {
+	if p.Kind == tandem.CredentialTicket && w.face != tandem.FaceChat {
 		w.ticket = p.ID
 		if older := h.caps.replace(w); older != nil {
 			older.end(EndReplaced)
 		}
 	}
-	if !h.caps.enter(w.holder, opt.Max) {
+	if !h.caps.enter(w.holder, max) {
 		h.caps.forget(w)
-		return nil, tandem.Errorf(tandem.TooMany, "too many open streams")
+		return tandem.Errorf(tandem.TooMany, "too many open streams")
 	}
-	h.with(a, func(t *topic) {
-		w.topic = t
-		t.watchers = append(t.watchers, w)
-	})
-	h.opt.Metric.Hub.Streams.Of(opt.Face.String()).Inc()
-	return w, nil
+	if k, ok := w.seat(); ok {
+		h.duty.enter(k)
+	}
+	h.opt.Metric.Hub.Streams.Of(w.face.String()).Inc()
+	return nil
 }
 
 // Reasons for which the hub ends streams.
 const EndReplaced = "replaced by a newer stream of the same ticket"
 
-func (c *caps) enter(k Holder, max int) bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if max > 0 && c.open[k] >= max {
-		return false
-	}
-	c.open[k]++
-	return true
-}
-
-// replace makes w the stream of its ticket and returns the one that was.
-func (c *caps) replace(w *Watcher) *Watcher {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	older := c.tickets[w.ticket]
-	c.tickets[w.ticket] = w
-	return older
-}
-
-// forget takes w's ticket back, unless a newer stream has it.
-func (c *caps) forget(w *Watcher) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if w.ticket != "" && c.tickets[w.ticket] == w {
-		delete(c.tickets, w.ticket)
-	}
-}
-
-func (c *caps) leave(k Holder) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.open[k]--; c.open[k] <= 0 {
-		delete(c.open, k)
-	}
-}
-
 // Close ends the watching. It may be called once.
 func (w *Watcher) Close() {
-	w.hub.with(w.address, func(t *topic) {
+	h := w.hub
+	h.with(w.address, func(t *topic) {
 		if i := slices.Index(t.watchers, w); i >= 0 {
 			t.watchers = slices.Delete(t.watchers, i, i+1)
 		}
+		if w.curious {
+			t.notices.curious--
+		}
 		if len(t.watchers) == 0 {
 			t.forget()
+			t.notices = nil
 		}
+		h.tell(t, w)
 	})
-	w.hub.caps.forget(w)
-	if w.ended.Load() == nil || *w.ended.Load() != EndReplaced {
-		w.hub.caps.leave(w.holder)
+	if w.part {
+		return
 	}
-	w.hub.opt.Metric.Hub.Streams.Of(w.face.String()).Dec()
+	h.caps.forget(w)
+	closed := "closed"
+	if w.ended.CompareAndSwap(nil, &closed) || w.Ended() != EndReplaced {
+		h.caps.leave(w.holder)
+	}
+	if k, ok := w.seat(); ok {
+		h.duty.leave(k, h.opt.Clock())
+	}
+	h.opt.Metric.Hub.Streams.Of(w.face.String()).Dec()
 }
 
 // Bell has something in it when there may be news.
@@ -181,9 +173,13 @@ func (w *Watcher) Principal() *tandem.Principal { return w.principal.Load() }
 
 // SetPrincipal renews who follows, when a socket shows a new token in place.
 func (w *Watcher) SetPrincipal(p tandem.Principal) {
+	w.setPrincipal(p)
+	w.Wake()
+}
+
+func (w *Watcher) setPrincipal(p tandem.Principal) {
 	p.Claims = nil // only who posts is asked for them
 	w.principal.Store(&p)
-	w.Wake()
 }
 
 // Rings counts the rings for events of the thread. A follower that notes it, then
@@ -231,18 +227,45 @@ func (w *Watcher) Tail(seq int64) (entries []*Entry, ok bool) {
 	return t.tail[seq+1-t.tail[0].Event.Seq : n : n], true
 }
 
-// EndStreams asks every open stream whose principal matches to end for reason.
+// EndStreams asks every open stream whose principal matches to end for reason, and
+// returns how many they are.
 func (h *Hub) EndStreams(match func(tandem.Principal) bool, reason string) int {
 	n := 0
 	for i := range h.shards {
 		for _, w := range h.shards[i].watchers() {
 			if match(*w.Principal()) {
 				w.end(reason)
-				n++
+				n += w.counts()
 			}
 		}
 	}
 	return n
+}
+
+// EndThread asks every open stream of the thread to end for reason, and returns
+// how many they are. A part of another stream is asked as well; the stream goes on.
+func (h *Hub) EndThread(a tandem.Address, reason string) int {
+	t := h.topic(a)
+	if t == nil {
+		return 0
+	}
+	t.mu.Lock()
+	all := slices.Clone(t.watchers)
+	t.mu.Unlock()
+	n := 0
+	for _, w := range all {
+		w.end(reason)
+		n += w.counts()
+	}
+	return n
+}
+
+// counts is 1 of a stream, and 0 of a part of one.
+func (w *Watcher) counts() int {
+	if w.part {
+		return 0
+	}
+	return 1
 }
 
 func (s *shard) watchers() []*Watcher {
@@ -269,7 +292,7 @@ func (h *Hub) Subscribers(a tandem.Address) int {
 	n := 0
 	for _, w := range t.watchers {
 		if w.face != 0 {
-			n++
+			n += w.counts()
 		}
 	}
 	return n
@@ -279,7 +302,9 @@ func (h *Hub) Subscribers(a tandem.Address) int {
 func (h *Hub) Streams() int {
 	n := 0
 	for i := range h.shards {
-		n += len(h.shards[i].watchers())
+		for _, w := range h.shards[i].watchers() {
+			n += w.counts()
+		}
 	}
 	return n
 }
