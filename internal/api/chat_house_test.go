@@ -68,7 +68,7 @@ func openChat(t testing.TB, with chatWith) *chatHouse {
 		with.agents = []turn.Spec{turn.DefaultSpec("support-bot", h.agent)}
 	}
 	log := slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelWarn}))
-	h.hub = hub.New(hub.Options{Codec: Codec(), Metric: h.metric})
+	h.hub = hub.New(hub.Options{Codec: Codec(), Metric: h.metric, Clock: with.clock})
 	var err error
 	h.store, err = store.Open(t.Context(), store.Options{Dir: t.TempDir(), Clock: with.clock, Log: log, Committed: func(c []store.Committed) { h.desk.Committed(c) }})
 	if err != nil {

@@ -48,7 +48,7 @@ func open(t testing.TB, with setup) *office {
 	}
 	limits.Streams = 0
 	o := &office{t: t, dir: with.dir}
-	o.hub = hub.New(hub.Options{Codec: readable(), Lose: with.lose})
+	o.hub = hub.New(hub.Options{Codec: readable(), Clock: with.clock, Lose: with.lose})
 	committed := func(c []store.Committed) { o.desk.Committed(c) }
 	var err error
 	if o.store, err = store.Open(t.Context(), store.Options{Dir: with.dir, Clock: with.clock, Committed: committed}); err != nil {

@@ -87,7 +87,7 @@ func Start(t testing.TB, opt Options) *Tandem {
 		log = slog.New(slog.NewJSONHandler(opt.Log, &slog.HandlerOptions{Level: slog.LevelDebug, ReplaceAttr: auth.RedactAttr}))
 	}
 	x := &Tandem{T: t, Dir: opt.Dir, Metric: metric.New(), people: map[string]*Person{}, agents: opt.Agents}
-	x.Hub = hub.New(hub.Options{Codec: api.Codec(), Metric: x.Metric, Lose: opt.Lose})
+	x.Hub = hub.New(hub.Options{Codec: api.Codec(), Metric: x.Metric, Clock: opt.Clock, Lose: opt.Lose})
 	var err error
 	x.Store, err = store.Open(t.Context(), store.Options{
 		Dir: opt.Dir, Clock: opt.Clock, Metric: x.Metric, Log: log,
