@@ -37,8 +37,12 @@ type State struct {
 // Write is what a decision wants done to one thread.
 type Write struct {
 	// Events are appended in order. The store fills in Seq, At, Hash, Key and
-	// KeySum (of the first event) and Meta.Node.
+	// KeySum (of the first event after Cut) and Meta.Node.
 	Events []tandem.Event
+
+	// Cut is how many of the first Events are the end of an answer that is cut in
+	// this append. Keys belong to the events after them.
+	Cut int
 
 	// Thread says how Control, Answer, ChatMark, Hidden and Counter shall be
 	// afterwards; the rest of it is not looked at.

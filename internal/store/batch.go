@@ -180,8 +180,8 @@ func (b *batch) place(j *job, old []*row, writes []Write) {
 		for k := range w.Events {
 			b.number(&w.Events[k], &r.Thread)
 		}
-		if i == 0 && len(w.Events) > 0 && j.append.Key != "" {
-			w.Events[0].Key, w.Events[0].KeySum = j.append.Key, j.append.KeySum
+		if i == 0 && len(w.Events) > w.Cut && j.append.Key != "" {
+			w.Events[w.Cut].Key, w.Events[w.Cut].KeySum = j.append.Key, j.append.KeySum
 		}
 		if c := w.Conversation; c != nil {
 			r.Active = nil

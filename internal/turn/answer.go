@@ -20,6 +20,10 @@ func (r *Runner) run(t *turn) {
 		r.close(t, tandem.FinishInterrupted, false)
 		return
 	}
+	if context.Cause(t.ctx) == errHeld { // fenced while it waited
+		r.drop(t, "interrupted")
+		return
+	}
 	t.read()
 	a := r.agents.Load().closest(t.row.Address.Tenant, t.row.Workflow)
 	if a != nil {

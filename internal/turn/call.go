@@ -129,10 +129,10 @@ func hint(err error) time.Duration {
 // checkpoint writes down what the answer has grown by. If that cannot be done
 // now it is done with the next.
 func (r *Runner) checkpoint(t *turn) {
-	if !t.saving.TryLock() {
+	if !t.saving.TryAcquire(1) {
 		return
 	}
-	defer t.saving.Unlock()
+	defer t.saving.Release(1)
 	var started int64
 	var at int
 	var text string

@@ -2,6 +2,7 @@ package turn
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	tandem "github.com/seed4677ff1f/tandem"
@@ -18,15 +19,32 @@ type cut struct {
 // Cancel ends the answer to a question before its time. messageID is the
 // answer's or the question's. What was published is stored as the whole answer;
 // before the first token there is none, and nothing is stored. When it returns
-// without error no token will ever follow. Errors: NotFound if no such answer
-// waits or is under way; Unavailable if the store cannot write, and then the
-// answer goes on.
-func (r *Runner) Cancel(_ context.Context, a tandem.Address, messageID string) error {
+// without error no token will ever follow. It goes on when ctx ends. Errors:
+// NotFound if no such answer waits or is under way; Unavailable if the store
+// cannot write, and then the answer goes on.
+func (r *Runner) Cancel(ctx context.Context, a tandem.Address, messageID string) error {
 	t := r.turn(a, messageID)
 	if t == nil {
 		return errNoAnswer()
 	}
-	return r.freeze(t, tandem.FinishCancelled, nil)
+	ctx = context.WithoutCancel(ctx)
+	h, err := freeze(ctx, []*turn{t})
+	if err != nil {
+		return err
+	}
+	if len(h.turns) == 0 {
+		return errNoAnswer()
+	}
+	_, err = r.cut(ctx, h, tandem.FinishCancelled, store.Append{Threads: []tandem.Address{a}, Decide: nothingMore})
+	if err == errMoved {
+		return errNoAnswer()
+	}
+	return err
+}
+
+// nothingMore decides nothing besides the end of turns.
+func nothingMore(_ time.Time, on []store.State) ([]store.Write, error) {
+	return []store.Write{{Thread: on[0].Thread}}, nil
 }
 
 // turn returns the thread's open turn with this question or answer, or nil.
@@ -44,63 +62,119 @@ func (r *Runner) turn(a tandem.Address, messageID string) *turn {
 
 func errNoAnswer() error { return tandem.Errorf(tandem.NotFound, "There is no such answer under way") }
 
-// freeze ends a turn at an exact cut, in four steps: nothing more is published;
-// one transaction stores what was, as an answer that finished so; if that is
-// refused the answer goes on as if nothing had been; otherwise the agent is told
-// to stop.
+// A hold is turns of one thread that are frozen together: nothing of them is
+// published, and no append for one of them is under way. It ends by thaw or by
+// over; one of them must be called.
 //
-// also, if not nil, adds to that transaction and may refuse it: a takeover raises
-// the epoch and sets the holder there, and what it appends comes after the
-// answer's end.
-func (r *Runner) freeze(t *turn, finish tandem.Finish, also func(now time.Time, on store.State, w *store.Write) error) error {
-	t.saving.Lock()
-	defer t.saving.Unlock()
-	c, ok := t.freeze()
-	if !ok {
-		return errNoAnswer()
-	}
-	var e tandem.Event
-	var err error
-	if c.started != 0 {
-		e, err = t.last(finish, c.started, c.text, c.sources)
-	}
-	if err == nil {
-		err = r.append(t, t.cutting(c, e, also), func(store.Result) { r.ended(t, string(finish)) })
-	}
-	if err != nil {
-		t.thaw()
-		if err == errOver {
-			return errNoAnswer()
-		}
-		return err
-	}
-	t.cancel(errOver)
-	return nil
+// While it lasts, the text of the answer under way does not grow, here or in the
+// hub, and the hub's text is all that any reader is ever shown before the closing
+// event ([hub.Watcher.Live]; there is no queue of tokens for a reader). So nobody
+// has to be waited for: no reader, however far behind, can come beyond the cut.
+type hold struct {
+	turns []*turn // in the order of their questions
+	talks *turn   // the one whose answer has begun; nil: none
+	cut   cut     // of talks
+	all   bool    // they are to be all of the thread's: no other answer may be under way
 }
 
-// cutting writes the end of an answer that was cut, and what else is to happen
-// in the same moment. It needs no fence: it takes words away.
-func (t *turn) cutting(c cut, e tandem.Event, also func(time.Time, store.State, *store.Write) error) decision {
-	return func(now time.Time, on store.State) (store.Write, error) {
-		w := store.Write{Thread: on.Thread, EndTurns: []int64{t.row.Question}}
+// freeze holds turns of one thread, which are in the order of their questions, so
+// that two holds never wait for each other. Turns that have ended are left out.
+// The error is errLate if ctx ends.
+func freeze(ctx context.Context, turns []*turn) (*hold, error) {
+	h := &hold{}
+	for _, t := range turns {
+		if t.saving.Acquire(ctx, 1) != nil {
+			h.thaw()
+			return nil, errLate
+		}
+		c, ok := t.freeze()
+		if !ok {
+			t.saving.Release(1)
+			continue
+		}
+		h.turns = append(h.turns, t)
 		if c.started != 0 {
-			if on.Thread.Answer != c.started {
-				return store.Write{}, errOver
-			}
-			w.Events = []tandem.Event{e}
-			w.Thread.Answer = 0
+			h.talks, h.cut = t, c
 		}
-		if also != nil {
-			if err := also(now, on, &w); err != nil {
-				return store.Write{}, err
-			}
-		}
-		return w, nil
 	}
+	return h, nil
+}
+
+// thaw lets the turns go on, as if nothing had been.
+func (h *hold) thaw() {
+	for _, t := range h.turns {
+		t.thaw()
+		t.saving.Release(1)
+	}
+}
+
+// over says that the turns have ended: the store has said so. Their agents are
+// told to stop.
+func (h *hold) over(r *Runner, finish tandem.Finish) {
+	for _, t := range h.turns {
+		r.ended(t, string(finish))
+		t.cancel(errOver)
+		t.saving.Release(1)
+	}
+}
+
+// cut ends the turns of h, in one append with what ap decides, and h. What may
+// be the end of an answer comes first; ap decides on the first thread as that
+// leaves it. If the append is refused or fails, the turns go on. errMoved: the
+// answer under way is not the one that was frozen.
+func (r *Runner) cut(ctx context.Context, h *hold, finish tandem.Finish, ap store.Append) (store.Result, error) {
+	var ends []tandem.Event
+	if h.talks != nil {
+		e, err := h.talks.last(finish, h.cut.started, h.cut.text, h.cut.sources)
+		if err != nil {
+			h.thaw()
+			return store.Result{}, err
+		}
+		ends = append(ends, e)
+	}
+	ap.Decide = h.deciding(ends, ap.Decide)
+	res, err := offer(ctx, r.store, ap)
+	if err != nil || res.Repeat {
+		h.thaw()
+		return res, err
+	}
+	h.over(r, finish)
+	res.Events[0] = res.Events[0][len(ends):]
+	return res, nil
+}
+
+// deciding puts the end of the turns before what decide wants. It needs no fence:
+// it takes words away.
+func (h *hold) deciding(ends []tandem.Event, decide func(time.Time, []store.State) ([]store.Write, error)) func(time.Time, []store.State) ([]store.Write, error) {
+	return func(now time.Time, on []store.State) ([]store.Write, error) {
+		if under := on[0].Thread.Answer; h.stale() || under != h.cut.started && (h.all || h.talks != nil) {
+			return nil, errMoved
+		}
+		after := slices.Clone(on)
+		if h.talks != nil {
+			after[0].Thread.Answer = 0
+			after[0].Thread.Head += int64(len(ends))
+		}
+		writes, err := decide(now, after)
+		if err != nil || len(writes) == 0 {
+			return writes, err
+		}
+		w := &writes[0]
+		w.Events, w.Cut = slices.Concat(ends, w.Events), len(ends)
+		for _, t := range h.turns {
+			w.EndTurns = append(w.EndTurns, t.row.Question)
+		}
+		return writes, nil
+	}
+}
+
+// stale reports whether one of the turns has ended by somebody else's append.
+func (h *hold) stale() bool {
+	return slices.ContainsFunc(h.turns, (*turn).isOver)
 }
 
 // freeze stops all publishing. From its return until thaw or end the cut is what
-// every reader can have seen.
+// every reader can have seen. saving is held.
 func (t *turn) freeze() (c cut, ok bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()

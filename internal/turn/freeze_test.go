@@ -89,7 +89,7 @@ func TestFreeze_cutsAtTheExactByte(t *testing.T) {
 				}
 				for range tries {
 					<-time.After(time.Duration(rand.N(500)) * time.Microsecond)
-					if err := b.run.freeze(b.run.turn(a, q.id), tandem.FinishCancelled, func(time.Time, store.State, *store.Write) error { return refuse }); err != refuse {
+					if _, err := b.seize(t.Context(), a, func(store.State, *store.Write) error { return refuse }); err != refuse {
 						t.Errorf("a refused cut said %v", err)
 					}
 				}
@@ -216,34 +216,6 @@ func TestAnswer_thatSomebodyElseEndsIsOver(t *testing.T) {
 	b.wants(a, "user:a | start | interrupted:a1  | user:b | start | stop:b1 ")
 }
 
-// A takeover is a cut whose transaction raises the epoch and sets the holder: the
-// answer's end comes before the operator's first word, what waited is dropped,
-// and the agent is told to stop. Seen to fail by not fencing what waits.
-func TestFreeze_withATakeoverSilencesTheAgent(t *testing.T) {
-	s := newStand()
-	b := with(t, s)
-	a := who("ann")
-	q := b.ask(a, "a")
-	b.ask(a, "b")
-	s.token(t)
-	b.until("it begins", func() bool { return b.begins(a) })
-	turn := b.run.turn(a, q.id)
-	err := b.run.freeze(turn, tandem.FinishInterrupted, func(_ time.Time, on store.State, w *store.Write) error {
-		takeOver(t, on, w)
-		return nil
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := turn.publish(b.hub, "late", time.Now()); err != errOver {
-		t.Errorf("a late token: %v", err)
-	}
-	b.wants(a, "user:a | user:b | start | interrupted:a1  | operator:Good day.")
-	if n := len(s.asked); n != 1 {
-		t.Errorf("the agent was asked %d questions", n)
-	}
-}
-
 // takeOver makes w a takeover by an operator, with a first word.
 func takeOver(t testing.TB, on store.State, w *store.Write) {
 	c := *on.Active
@@ -323,15 +295,20 @@ func TestFence_holdsAgainstAnAgentThatGoesOn(t *testing.T) {
 func TestFence_isInEachDecision(t *testing.T) {
 	a := who("ann")
 	row := store.Turn{Address: a, Question: 1, Conversation: "c"}
-	turn := newTurn(t.Context(), row, nil, 3)
-	defer turn.cancel(nil)
+	open := newTurn(t.Context(), row, nil, 3)
+	defer open.cancel(nil)
 	fenced := map[string]decision{
-		"asking": turn.asking(false), "starting": turn.starting(tandem.Event{}, "x"), "noting": turn.noting(tandem.Event{}),
-		"growing": turn.growing(2, 1, "x"), "closing": turn.closing(2, tandem.Event{}, true), "failing": turn.failing(tandem.Event{}),
-		"putting off": turn.puttingOff,
+		"asking": open.asking(false), "starting": open.starting(tandem.Event{}, "x"), "noting": open.noting(tandem.Event{}),
+		"growing": open.growing(2, 1, "x"), "closing": open.closing(2, tandem.Event{}, true), "failing": open.failing(tandem.Event{}),
+		"putting off": open.puttingOff,
+	}
+	h := &hold{turns: []*turn{open}, talks: open, cut: cut{2, "x", ""}}
+	cutting := func(now time.Time, on store.State) (store.Write, error) {
+		writes, err := h.deciding([]tandem.Event{{}}, nothingMore)(now, []store.State{on})
+		return writes[0], err
 	}
 	free := map[string]decision{
-		"closing": turn.closing(2, tandem.Event{}, false), "cutting": turn.cutting(cut{2, "x", ""}, tandem.Event{}, nil), "dropping": turn.dropping,
+		"closing": open.closing(2, tandem.Event{}, false), "cutting": cutting, "dropping": open.dropping,
 	}
 	for name, c := range map[string]struct {
 		control tandem.Control

@@ -75,8 +75,10 @@ func (r *Runner) next(a tandem.Address, l *line) *turn {
 		}
 		return nil
 	}
-	t.served = true
-	r.metric.Turn.Queued.Dec()
+	if !t.served { // else it was parked
+		t.served = true
+		r.metric.Turn.Queued.Dec()
+	}
 	return t
 }
 
@@ -115,6 +117,18 @@ func (r *Runner) park(t *turn, total time.Duration) {
 	t.parked = true
 	if total > 0 && r.phase == running {
 		t.timer = time.AfterFunc(r.left(t.row.CreatedAt, total), func() { r.expire(t) })
+	}
+}
+
+// unpark has a parked turn that has been fenced served once more, which ends it.
+// mu is held.
+func (r *Runner) unpark(l *line, t *turn) {
+	if t.parked {
+		t.parked = false
+		if t.timer != nil {
+			t.timer.Stop()
+		}
+		r.attend(t.row.Address, l)
 	}
 }
 

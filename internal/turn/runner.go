@@ -93,22 +93,24 @@ func (r *Runner) Stop(ctx context.Context) {
 	r.kill(errHalted)
 }
 
-// Committed is told of every append. It begins turns for new questions, and ends
-// those that a push has answered. It does not block.
+// Committed is told of every append. It begins turns for new questions, ends
+// those that somebody else's append has ended (a push, a takeover), and stops
+// those whose agent may not speak any more. It does not block.
 func (r *Runner) Committed(c store.Committed) {
 	r.mu.Lock()
 	var ended []*turn
-	var cut *turn
-	l := r.lines[c.Address]
-	if l != nil {
+	if l := r.lines[c.Address]; l != nil {
 		for _, question := range c.EndTurns {
 			if t := l.find(func(t *turn) bool { return t.row.Question == question }); t != nil {
 				r.unqueue(l, t)
 				ended = append(ended, t)
 			}
 		}
-		if t := l.serving; t != nil && !slices.Contains(ended, t) && t.fenced(c.Thread, c.Conversation) {
-			cut = t
+		for _, t := range l.turns {
+			if !slices.Contains(ended, t) && t.fenced(c.Thread, c.Conversation) {
+				t.cancel(errHeld)
+				r.unpark(l, t)
+			}
 		}
 	}
 	if c.Turn != nil && r.phase != stopped {
@@ -121,9 +123,6 @@ func (r *Runner) Committed(c store.Committed) {
 		if t.begun() != 0 { // before that the agent may still want to say that it pushes
 			t.cancel(errOver)
 		}
-	}
-	if cut != nil {
-		cut.cancel(errHeld)
 	}
 }
 

@@ -6,6 +6,8 @@ import (
 	"sync"
 	"time"
 
+	"golang.org/x/sync/semaphore"
+
 	tandem "github.com/seed4677ff1f/tandem"
 	"github.com/seed4677ff1f/tandem/internal/hub"
 	"github.com/seed4677ff1f/tandem/internal/store"
@@ -28,9 +30,9 @@ type turn struct {
 	cancel context.CancelCauseFunc
 	done   chan struct{} // closed when the turn is over
 
-	// saving is held while an append for this turn is under way, so that a cut
-	// never meets one half done. It is taken before mu.
-	saving sync.Mutex
+	// saving, a lock whose waiting can end, is held while an append for this turn
+	// is under way, so that a cut never meets one half done. It is taken before mu.
+	saving *semaphore.Weighted
 
 	mu      sync.Mutex // guards all below
 	wake    sync.Cond  // frozen or over has changed
@@ -51,7 +53,7 @@ type turn struct {
 }
 
 func newTurn(life context.Context, row store.Turn, question *tandem.Event, epoch int64) *turn {
-	t := &turn{row: row, question: question, epoch: epoch, done: make(chan struct{})}
+	t := &turn{row: row, question: question, epoch: epoch, done: make(chan struct{}), saving: semaphore.NewWeighted(1)}
 	t.wake.L = &t.mu
 	t.ctx, t.cancel = context.WithCancelCause(life)
 	return t

@@ -16,8 +16,10 @@ type decision func(now time.Time, on store.State) (store.Write, error)
 // save appends what decide says, once, and runs then before anything else can be
 // appended for the turn. errOver: the turn has ended meanwhile.
 func (r *Runner) save(t *turn, decide decision, then func(store.Result)) error {
-	t.saving.Lock()
-	defer t.saving.Unlock()
+	if err := t.saving.Acquire(context.Background(), 1); err != nil {
+		return err
+	}
+	defer t.saving.Release(1)
 	return r.append(t, decide, then)
 }
 
