@@ -6,6 +6,7 @@ import "time"
 // rate, count or size switches that limit off.
 type Limits struct {
 	Requests     Rate          // requests per participant, operator, or address before sign-in: 200/1m
+	Logins       Rate          // attempts to sign in that fail, per account and per address: 5/1m
 	PostShare    int           // a participant's posts may be the PostShare-th part of Requests: 10
 	Streams      int           // open streams per participant or operator; of an agent key, per participant it names: 20
 	Body         int           // bytes of a request body: 1 MiB
@@ -28,6 +29,7 @@ type Limits struct {
 func DefaultLimits() Limits {
 	return Limits{
 		Requests:     Rate{200, time.Minute},
+		Logins:       Rate{5, time.Minute},
 		PostShare:    10,
 		Streams:      20,
 		Body:         1 << 20,

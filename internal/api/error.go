@@ -14,13 +14,14 @@ import (
 	"github.com/seed4677ff1f/tandem/internal/ws"
 )
 
-// form is how the errors of a surface look. The published documents have three.
+// form is how the errors of a surface look. The published documents have these.
 type form uint8
 
 const (
 	formObject form = iota // {"error":…,"message":…}
 	formBare               // the same, but a 400 is a bare JSON string
 	formDetail             // {"detail":…}
+	formLogin              // {"success":false,"message":…}, a 429 as formObject
 )
 
 // shape is what an error kind becomes on every surface. Words are the surface's
@@ -89,7 +90,7 @@ func (s *Server) fail(rt *route, id string, w *recorder, err error) {
 	}
 	sh := shapes[known.Kind]
 	sentence := known.Message
-	if known.Kind == tandem.Internal || sentence == "" || sh.sentence != "" && rt.form != formDetail {
+	if known.Kind == tandem.Internal || sentence == "" || sh.sentence != "" && !rt.form.speaks() {
 		sentence = sh.sentence
 	}
 	wait := known.RetryAfter
@@ -125,6 +126,15 @@ type detail struct {
 	Detail string `json:"detail"`
 }
 
+type failure struct {
+	Success bool   `json:"success"`
+	Message string `json:"message"`
+}
+
+// speaks reports whether a form shows the sentence of each error: the others have
+// a fixed one for what is refused.
+func (f form) speaks() bool { return f == formDetail || f == formLogin }
+
 // write answers with an error in this form. wait, if any, is rounded up to whole
 // seconds, at least one.
 func (f form) write(w http.ResponseWriter, status int, word, sentence string, wait time.Duration) {
@@ -141,6 +151,8 @@ func (f form) write(w http.ResponseWriter, status int, word, sentence string, wa
 		body = sentence
 	case status == http.StatusTooManyRequests:
 		body = object{word, sentence, seconds}
+	case f == formLogin:
+		body = failure{false, sentence}
 	default:
 		body = object{word, sentence, ""}
 	}

@@ -55,6 +55,14 @@ func orNull(s string) *string {
 	return &s
 }
 
+// stampOrNull is nil, which becomes null, for no time.
+func stampOrNull(t time.Time) *string {
+	if t.IsZero() {
+		return nil
+	}
+	return orNull(stamp(t))
+}
+
 // body reads a request's whole body, up to the limit.
 func (s *Server) body(w http.ResponseWriter, r *http.Request) ([]byte, error) {
 	from := r.Body

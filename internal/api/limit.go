@@ -27,7 +27,7 @@ const (
 // bucket is whose rate is counted. Exactly as many fields are set as tell one
 // from the other.
 type bucket struct {
-	what    string // requests, posts, key or address: also the label of the metric
+	what    string // requests, posts, key, address or logins: also the label of the metric
 	tenant  string
 	role    tandem.PrincipalRole
 	subject string
@@ -86,6 +86,13 @@ func (l *limiter) take(b bucket, r tandem.Rate) allowance {
 		a.retry = seconds((1 - tokens) / perSecond)
 	}
 	return a
+}
+
+// giveBack undoes a take that was not refused.
+func (l *limiter) giveBack(b bucket) {
+	if in, ok := l.buckets.Get(b); ok {
+		in.AllowN(l.clock(), -1)
+	}
 }
 
 func seconds(s float64) time.Duration { return time.Duration(s * float64(time.Second)) }

@@ -40,6 +40,11 @@ type Options struct {
 	Metric        *metric.Set   // nil: none
 	Log           *slog.Logger  // nil: none
 	HTTPClient    *http.Client  // fetches key sets; nil: a plain one
+
+	// Disabled is called by Run for each account that is disabled when Run begins,
+	// and within a second for each that becomes so, also by a command on the same
+	// data folder. It must not take long; nil: nobody asks.
+	Disabled func(ctx context.Context, tenant, username string)
 }
 
 // Auth judges credentials. Its methods may be called from any goroutine. It
@@ -49,6 +54,7 @@ type Auth struct {
 	parser  *jwt.Parser
 	issuers atomic.Pointer[map[string]*issuer] // by iss; replaced as a whole
 	bell    chan struct{}                      // wakes Run when something was taken back here
+	hasher  hasher                             // of passwords
 
 	mu      sync.RWMutex // guards what follows: what is remembered of the store
 	checked time.Time    // when revocations.rev was read; zero: never
@@ -87,7 +93,7 @@ func New(opt Options) (*Auth, error) {
 	if opt.HTTPClient == nil {
 		opt.HTTPClient = &http.Client{}
 	}
-	a := &Auth{opt: opt, parser: newParser(), bell: make(chan struct{}, 1)}
+	a := &Auth{opt: opt, parser: newParser(), bell: make(chan struct{}, 1), hasher: newHasher()}
 	a.forget()
 	a.issuers.Store(&map[string]*issuer{})
 	return a, a.SetIssuers(opt.Issuers)

@@ -125,6 +125,11 @@ func (a *Auth) principal(c claims, from *issuer) (tandem.Principal, error) {
 			return p, err
 		}
 	}
+	if from == nil {
+		if p.Workflows, err = c.list("workflows"); err != nil {
+			return p, err
+		}
+	}
 	p.Name, p.Email = c.display(names.Name), c.display(names.Email)
 	return tidy(p)
 }
@@ -204,6 +209,26 @@ func (c claims) text(name string) (string, error) {
 		return "", refuse(ReasonMalformed, "a claim is too long or has control characters")
 	}
 	return s, nil
+}
+
+// list reads a claim that names several things; missing is none.
+func (c claims) list(name string) ([]string, error) {
+	if c[name] == nil {
+		return nil, nil
+	}
+	all, ok := c[name].([]any)
+	if !ok {
+		return nil, refuse(ReasonMalformed, "a claim that must be a list is not")
+	}
+	var list []string
+	for _, one := range all {
+		s, ok := one.(string)
+		if !ok || s == "" || tandem.ValidLabel("", s) != nil {
+			return nil, refuse(ReasonMalformed, "a list has something that is no name")
+		}
+		list = append(list, s)
+	}
+	return list, nil
 }
 
 // display reads a claim that is only shown; one that cannot be shown is left out.

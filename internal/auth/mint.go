@@ -27,6 +27,8 @@ type MintRequest struct {
 	Name     string // display name
 	Email    string
 	TTL      time.Duration // zero: Options.TokenTTL; at most MaxAge
+
+	Workflows []string // not none: only these, of a person who serves several
 }
 
 // Token is a new token of our own.
@@ -55,11 +57,19 @@ func (a *Auth) Mint(ctx context.Context, r MintRequest) (Token, error) {
 	if err := a.opt.Store.EnsureTenant(ctx, r.Tenant); err != nil {
 		return Token{}, err
 	}
+	return a.mint(ctx, r)
+}
+
+// mint makes the token that a complete request asks for.
+func (a *Auth) mint(ctx context.Context, r MintRequest) (Token, error) {
 	c := claims{"sub": r.Subject, "tenant": r.Tenant, "role": string(r.Role)}
 	for name, value := range map[string]string{"workflow": r.Workflow, "session": r.Session, "name": r.Name, "email": r.Email} {
 		if value != "" {
 			c[name] = value
 		}
+	}
+	if len(r.Workflows) > 0 {
+		c["workflows"] = r.Workflows
 	}
 	now := a.opt.Clock()
 	return a.sign(ctx, c, now, now.Add(r.TTL))
@@ -79,6 +89,9 @@ func (r MintRequest) check() error {
 		return err
 	}
 	if err := tandem.ValidLabel("session", r.Session); err != nil {
+		return err
+	}
+	if _, err := workflowList(r.Tenant, r.Workflows); err != nil {
 		return err
 	}
 	return tandem.ValidLabel("email", r.Email)

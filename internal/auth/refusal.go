@@ -24,6 +24,7 @@ const (
 	ReasonRole      Reason = "role"      // a role that its issuer may not grant
 	ReasonTicket    Reason = "ticket"    // a ticket used up, too late, or elsewhere
 	ReasonUnknown   Reason = "unknown"   // no such key or ticket
+	ReasonPassword  Reason = "password"  // no such account, or not its password
 )
 
 // What a client is told, as conversation clients know it (docs: conversation

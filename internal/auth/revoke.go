@@ -202,6 +202,7 @@ func (a *Auth) Run(ctx context.Context, tell Tell) {
 		var found revocations
 		if found, seen = a.since(seen); len(found) > 0 {
 			tell(func(p tandem.Principal) bool { return found.cover(p, a.opt.Leeway) }, string(ReasonRevoked))
+			a.tellDisabled(ctx, found)
 		}
 		if now := a.issuers.Load(); now != trusted {
 			trusted = now
@@ -216,6 +217,15 @@ func (a *Auth) Run(ctx context.Context, tell Tell) {
 			return
 		case <-tick.C:
 		case <-a.bell:
+		}
+	}
+}
+
+// tellDisabled tells which of what was found are accounts that were disabled.
+func (a *Auth) tellDisabled(ctx context.Context, found revocations) {
+	for k := range found {
+		if k.what == store.RevokedAccount && a.opt.Disabled != nil {
+			a.opt.Disabled(ctx, k.tenant, k.name)
 		}
 	}
 }

@@ -104,12 +104,12 @@ type Agent struct {
 
 // Auth is what package auth counts.
 type Auth struct {
-	Failures By[Counter] // none, malformed, signature, expired, not-yet, revoked, issuer, audience, tenant, role, ticket, unknown, forbidden
+	Failures By[Counter] // none, malformed, signature, expired, not-yet, revoked, issuer, audience, tenant, role, ticket, unknown, password, forbidden
 }
 
 // HTTP is what package api counts beside its routes; see [Set.Route].
 type HTTP struct {
-	Limited By[Counter] // refused with 429 or its frame: requests, posts, streams, address, key, body
+	Limited By[Counter] // refused with 429 or its frame: requests, posts, streams, address, logins, key, body
 	Posts   By[Counter] // posts accepted: chat, data, handoff, file, reasoning, tool
 }
 

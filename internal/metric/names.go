@@ -53,14 +53,14 @@ func (m maker) turn() Turn {
 func (m maker) auth() Auth {
 	return Auth{
 		Failures: m.counterBy("tandem_auth_failures_total", "Credentials refused, by reason.", "reason",
-			"none", "malformed", "signature", "expired", "not-yet", "revoked", "issuer", "audience", "tenant", "role", "ticket", "unknown", "forbidden"),
+			"none", "malformed", "signature", "expired", "not-yet", "revoked", "issuer", "audience", "tenant", "role", "ticket", "unknown", "password", "forbidden"),
 	}
 }
 
 func (m maker) http() HTTP {
 	return HTTP{
 		Limited: m.counterBy("tandem_rate_limited_total", "Requests and frames refused by a limit.", "limit",
-			"requests", "posts", "streams", "address", "key", "body"),
+			"requests", "posts", "streams", "address", "logins", "key", "body"),
 		Posts: m.counterBy("tandem_posts_total", "Posts accepted, by message type.", "type",
 			"chat", "data", "handoff", "file", "reasoning", "tool"),
 	}

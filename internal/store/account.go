@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"reflect"
 	"strings"
 	"time"
 
@@ -49,24 +50,18 @@ func (s *Store) AddAccount(ctx context.Context, a Account) error {
 	if err != nil {
 		return err
 	}
+	a.Username, a.Email = strings.ToLower(a.Username), strings.ToLower(a.Email)
 	return s.update(ctx, func(ctx context.Context, q querier) error {
-		var tenant int64
-		if err := q.QueryRowContext(ctx, `select id from tenant where name = ?`, a.Tenant).Scan(&tenant); err != nil {
-			if errors.Is(err, sql.ErrNoRows) {
-				return tandem.Errorf(tandem.NotFound, "unknown tenant")
-			}
-			return err
-		}
-		res, err := q.ExecContext(ctx, `insert into account (tenant, username, email, name, role, workflows, password, created_at, disabled_at)
-			values (?, ?, ?, ?, ?, ?, ?, ?, 0) on conflict do nothing`, tenant, strings.ToLower(a.Username), strings.ToLower(a.Email),
-			a.Name, string(a.Role), string(workflows), a.Password, s.clock().UnixMicro())
+		tenant, err := tenantID(ctx, q, a.Tenant)
 		if err != nil {
 			return err
 		}
-		if n, err := res.RowsAffected(); n == 0 || err != nil {
-			return errors.Join(err, tandem.Errorf(tandem.Conflict, "this username or e-mail is taken"))
+		if err := checkNames(ctx, q, 0, a); err != nil {
+			return err
 		}
-		return nil
+		_, err = q.ExecContext(ctx, `insert into account (tenant, username, email, name, role, workflows, password, created_at, disabled_at)
+			values (?, ?, ?, ?, ?, ?, ?, ?, 0)`, tenant, a.Username, a.Email, a.Name, string(a.Role), string(workflows), a.Password, s.clock().UnixMicro())
+		return err
 	})
 }
 
@@ -99,20 +94,162 @@ func (s *Store) Accounts(ctx context.Context, tenant string) ([]Account, error) 
 	return list, rows.Err()
 }
 
-// DisableAccount keeps an account from signing in, for good. NotFound if there is
-// none. Its open streams and tokens are ended by revoking its subject.
-func (s *Store) DisableAccount(ctx context.Context, tenant, username string) error {
+// SignIn says whether an account still is as it was read: NotFound if it has
+// changed in anything, or is disabled. Since it says so in a transaction, a
+// change and the revocation that comes with it are either before or after.
+func (s *Store) SignIn(ctx context.Context, a Account) error {
 	return s.update(ctx, func(ctx context.Context, q querier) error {
-		res, err := q.ExecContext(ctx, `update account set disabled_at = ? where username = ? and tenant = (select id from tenant where name = ?)`,
-			s.clock().UnixMicro(), strings.ToLower(username), tenant)
+		_, now, err := accountRow(ctx, q, a.Tenant, a.Username)
 		if err != nil {
 			return err
 		}
-		if n, err := res.RowsAffected(); n == 0 || err != nil {
-			return errors.Join(err, tandem.Errorf(tandem.NotFound, "no such account"))
+		if !now.Disabled.IsZero() || !reflect.DeepEqual(now, a) {
+			return tandem.Errorf(tandem.NotFound, "the account has changed")
 		}
 		return nil
 	})
+}
+
+// AccountChange is what of an account is to change; nil leaves a field alone.
+type AccountChange struct {
+	Email     *string
+	Name      *string
+	Role      *tandem.PrincipalRole
+	Workflows *[]string
+	Password  *string // hash
+	Disabled  *bool
+
+	KeepOwner bool      // refuse, with Conflict, if the tenant would be left without an owner who can sign in
+	Until     time.Time // how long what is taken back could have been good
+}
+
+// ChangeAccount changes an account and returns it. What it had been given until
+// then is taken back in the same transaction, since it says what the account was
+// before; so a change of nothing takes nothing back, nor does enabling. Disabling
+// also leaves a Revocation of the account itself, and enabling removes it. Errors:
+// NotFound, Conflict if the e-mail address is taken.
+func (s *Store) ChangeAccount(ctx context.Context, tenant, username string, c AccountChange) (Account, error) {
+	var after Account
+	err := s.update(ctx, func(ctx context.Context, q querier) error {
+		id, before, err := accountRow(ctx, q, tenant, strings.ToLower(username))
+		if err != nil {
+			return err
+		}
+		after = c.Of(before, s.clock())
+		if reflect.DeepEqual(before, after) {
+			return nil
+		}
+		if err := checkNames(ctx, q, id, after); err != nil {
+			return err
+		}
+		workflows, err := json.Marshal(append([]string{}, after.Workflows...))
+		if err != nil {
+			return err
+		}
+		if _, err := q.ExecContext(ctx, `update account set email = ?, name = ?, role = ?, workflows = ?, password = ?, disabled_at = ? where id = ?`,
+			after.Email, after.Name, string(after.Role), string(workflows), after.Password, micros(after.Disabled), id); err != nil {
+			return err
+		}
+		if c.KeepOwner {
+			if err := keepOwner(ctx, q, before, after); err != nil {
+				return err
+			}
+		}
+		return s.takeBack(ctx, q, before, after, c.Until)
+	})
+	if err != nil {
+		return Account{}, err
+	}
+	return after, nil
+}
+
+// Of is what the account becomes by the change at the time now.
+func (c AccountChange) Of(a Account, now time.Time) Account {
+	if c.Email != nil {
+		a.Email = strings.ToLower(*c.Email)
+	}
+	if c.Name != nil {
+		a.Name = *c.Name
+	}
+	if c.Role != nil {
+		a.Role = *c.Role
+	}
+	if c.Workflows != nil {
+		a.Workflows = append([]string{}, *c.Workflows...)
+	}
+	if c.Password != nil {
+		a.Password = *c.Password
+	}
+	switch {
+	case c.Disabled != nil && *c.Disabled && a.Disabled.IsZero():
+		a.Disabled = fromMicros(micros(now))
+	case c.Disabled != nil && !*c.Disabled:
+		a.Disabled = time.Time{}
+	}
+	return a
+}
+
+// takeBack revokes what an account was given while it was as before.
+func (s *Store) takeBack(ctx context.Context, q querier, before, after Account, until time.Time) error {
+	tenant, err := tenantID(ctx, q, after.Tenant)
+	if err != nil {
+		return err
+	}
+	r := Revocation{What: RevokedSubject, Name: after.Username, At: s.clock(), Until: until}
+	if before.Disabled.IsZero() {
+		if err := revokeSubject(ctx, q, tenant, r); err != nil {
+			return err
+		}
+	}
+	r.What = RevokedAccount
+	switch {
+	case before.Disabled.IsZero() && !after.Disabled.IsZero():
+		_, err = addRevoked(ctx, q, tenant, r)
+	case !before.Disabled.IsZero() && after.Disabled.IsZero():
+		_, err = q.ExecContext(ctx, `delete from revoked where what = ? and tenant = ? and name = ?`, r.What, tenant, r.Name)
+	}
+	return err
+}
+
+// keepOwner refuses to take away the last owner of a tenant who can sign in.
+func keepOwner(ctx context.Context, q querier, before, after Account) error {
+	was := before.Role == tandem.Owner && before.Disabled.IsZero()
+	is := after.Role == tandem.Owner && after.Disabled.IsZero()
+	if !was || is {
+		return nil
+	}
+	var left int
+	err := q.QueryRowContext(ctx, `select count(*) from `+accountTables+` where n.name = ? and a.role = ? and a.disabled_at = 0`,
+		after.Tenant, string(tandem.Owner)).Scan(&left)
+	if err == nil && left == 0 {
+		err = tandem.Errorf(tandem.Conflict, "This is the last owner of the tenant.")
+	}
+	return err
+}
+
+// checkNames refuses names that another account has. A username and an e-mail
+// address may not be alike either: both sign in.
+func checkNames(ctx context.Context, q querier, id int64, a Account) error {
+	var taken int
+	err := q.QueryRowContext(ctx, `select count(*) from `+accountTables+` where n.name = ? and a.id <> ?
+		and (a.username in (?, ?) or (a.email <> '' and a.email in (?, ?)))`,
+		a.Tenant, id, a.Username, a.Email, a.Username, a.Email).Scan(&taken)
+	if err == nil && taken > 0 {
+		err = tandem.Errorf(tandem.Conflict, "This username or e-mail address is taken.")
+	}
+	return err
+}
+
+// accountRow finds an account by its username, in lower case.
+func accountRow(ctx context.Context, q querier, tenant, username string) (id int64, a Account, err error) {
+	err = q.QueryRowContext(ctx, `select a.id from `+accountTables+` where n.name = ? and a.username = ?`, tenant, username).Scan(&id)
+	if err == nil {
+		a, err = scanAccount(q.QueryRowContext(ctx, `select `+accountColumns+` from `+accountTables+` where a.id = ?`, id))
+	}
+	if errors.Is(err, sql.ErrNoRows) {
+		err = tandem.Errorf(tandem.NotFound, "There is no account '%s'.", username)
+	}
+	return id, a, err
 }
 
 func scanAccount(row scanner) (Account, error) {

@@ -13,6 +13,7 @@ const (
 	RevokedSubject = "subject" // all that a subject was given until then
 	RevokedKey     = "key"     // one API key, and the tickets made with it
 	RevokedSecret  = "secret"  // all that one of the server's own secrets has signed
+	RevokedAccount = "account" // an account that is disabled: by itself it takes nothing back, its subject's does
 )
 
 // A Revocation takes something back before its time.
@@ -37,15 +38,22 @@ func (s *Store) Revoke(ctx context.Context, r Revocation) error {
 		}
 		r.At = s.clock()
 		if r.What == RevokedSubject {
-			_, err := q.ExecContext(ctx, `update api_key set revoked_at = ? where tenant = ? and role = ? and subject = ? and revoked_at = 0`,
-				micros(r.At), tenant, string(tandem.Participant), r.Name)
-			if err != nil {
-				return err
-			}
+			return revokeSubject(ctx, q, tenant, r)
 		}
 		_, err = addRevoked(ctx, q, tenant, r)
 		return err
 	})
+}
+
+// revokeSubject writes a revocation of a subject, and revokes the API keys that
+// were made for this participant.
+func revokeSubject(ctx context.Context, q querier, tenant int64, r Revocation) error {
+	_, err := q.ExecContext(ctx, `update api_key set revoked_at = ? where tenant = ? and role = ? and subject = ? and revoked_at = 0`,
+		micros(r.At), tenant, string(tandem.Participant), r.Name)
+	if err == nil {
+		_, err = addRevoked(ctx, q, tenant, r)
+	}
+	return err
 }
 
 // addRevoked writes r and raises revocations.rev, in the caller's transaction.

@@ -18,14 +18,31 @@ const (
 		`"mode":"waiting","medium":"Text","admin_id":null,"timestamp":"2025-10-03T11:58:04+05:30","workflow":"support",` +
 		`"reason":"a refund","waiting_since":` + at + `,"answering":null,"holder":null,"queue_place":null,"control_epoch":0,` +
 		`"name":"Ann","ended_at":null}`
+	user = `{"id":"maya","username":"maya","email":"","role":"operator","name":"Maya","tenant":"default","workflows":["support"]}`
 )
 
 // openapiExamples has every schema of openapi.yaml.
 var openapiExamples = map[string]example{
-	"AnyJSON":     {right: []string{`null`, `[1,{"a":true}]`}},
-	"Text":        {right: []string{`"ok"`}, wrong: []string{`1`}},
-	"EventStream": {right: []string{`""`}, wrong: []string{`{}`}},
-	"ThreadId":    {right: []string{thread}, wrong: []string{`"thread_1"`, `"thread_RHGDBBJD5FYI6NZQF7CYXDRM"`, `{"threadId":"x"}`}},
+	"Login": {
+		right: []string{`{"username":"maya","email":"maya@example.org","password":"x","tenant":"default"}`},
+		wrong: []string{`{"password":"x"}`, `{"username":"maya","password":""}`}, optional: "username email tenant",
+	},
+	"User": {right: []string{user}, wrong: []string{`{}`}},
+	"Role": {right: []string{`"participant"`, `"agent"`, `"operator"`, `"supervisor"`, `"owner"`}, wrong: []string{`"admin"`, `""`}},
+	"SignedIn": {
+		right: []string{`{"success":true,"token":"eyJ.e30.x","expiresAt":` + at + `,"user":` + user + `}`},
+		wrong: []string{`{"success":true,"token":"","expiresAt":` + at + `,"user":` + user + `}`},
+	},
+	"Me": {right: []string{`{"success":true,"user":` + user + `,"expiresAt":` + at + `}`, `{"success":true,"user":` + user + `,"expiresAt":null}`}},
+	"Revoke": {
+		right: []string{`{"jti":"x"}`, `{"subject":"ann"}`}, wrong: []string{`{}`, `{"jti":"x","subject":"ann"}`, `{"jti":""}`}, optional: "jti subject",
+	},
+	"Done":         {right: []string{`{"success":true}`}, wrong: []string{`{"success":false}`}},
+	"LoginFailure": {right: []string{`{"success":false,"message":"Invalid username or password"}`}, wrong: []string{`{"success":true,"message":"x"}`}},
+	"AnyJSON":      {right: []string{`null`, `[1,{"a":true}]`}},
+	"Text":         {right: []string{`"ok"`}, wrong: []string{`1`}},
+	"EventStream":  {right: []string{`""`}, wrong: []string{`{}`}},
+	"ThreadId":     {right: []string{thread}, wrong: []string{`"thread_1"`, `"thread_RHGDBBJD5FYI6NZQF7CYXDRM"`, `{"threadId":"x"}`}},
 	"Timestamp": {
 		right: []string{at, `"2024-01-15T10:30:00Z"`},
 		wrong: []string{`"2024-01-15T10:30:00+00:00"`, `"2024-01-15 10:30:00Z"`, `1705314600`, `""`},
