@@ -114,7 +114,8 @@ func TestEvents_lookAgainAtTheCredential(t *testing.T) {
 	if err := h.auth.RevokeSubject(t.Context(), "default", "ann"); err != nil {
 		t.Fatal(err)
 	}
-	_, err = h.server.subscribe(t.Context(), desk.Follow{Principal: p, Address: testAddress, View: participantView})
+	req := desk.Follow{Principal: p, Address: testAddress, View: participantView}
+	_, err = h.server.subscribe(t.Context(), p, h.server.tellParticipant(t.Context(), req))
 	if tandem.KindOf(err) != tandem.Unauthorized {
 		t.Errorf("got %v", err)
 	}

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	tandem "github.com/seed4677ff1f/tandem"
+	"github.com/seed4677ff1f/tandem/spec/check"
 )
 
 // What passes, on the participant's stream (if asked for) and on the chat socket.
@@ -31,8 +32,11 @@ func TestNotices_toParticipants(t *testing.T) {
 		{"a hint", tandem.Notice{Kind: tandem.NoticeHint, Text: "help"}},
 	} {
 		c.n.At, c.n.Conversation = testAt, documentConv.ID
-		fmt.Fprintf(&got, "# %s\n%s", c.name, Codec().Notice(asked, testAddress, c.n))
+		events := Codec().Notice(asked, testAddress, c.n)
+		held(t, events)
+		fmt.Fprintf(&got, "# %s\n%s", c.name, events)
 		for _, frame := range unframe(t, Codec().Notice(testChatView, testAddress, c.n)) {
+			check.Frame(t, check.ToClient, []byte(frame))
 			fmt.Fprintf(&got, "%s\n", frame)
 		}
 		if b := Codec().Notice(participantView, testAddress, c.n); b != nil {

@@ -285,11 +285,25 @@ func TestFrames_areNamedAsTheirType(t *testing.T) {
 	d := checker()
 	for name, m := range d.asyncapi.root["components"].(map[string]any)["messages"].(map[string]any) {
 		ref := m.(map[string]any)["payload"].(map[string]any)["$ref"].(string)
-		schema := schemasOf(d.asyncapi)[strings.TrimPrefix(ref, "#/components/schemas/")].(map[string]any)
-		if got := schema["properties"].(map[string]any)["type"].(map[string]any)["const"]; got != name {
-			t.Errorf("message %s has frames of type %v", name, got)
+		for _, schema := range alternatives(d.asyncapi, ref) {
+			if got := schema["properties"].(map[string]any)["type"].(map[string]any)["const"]; got != name {
+				t.Errorf("message %s has frames of type %v", name, got)
+			}
 		}
 	}
+}
+
+// alternatives are the schemas of one name: itself, or those that it has one of.
+func alternatives(d *document, ref string) []map[string]any {
+	schema := schemasOf(d)[strings.TrimPrefix(ref, "#/components/schemas/")].(map[string]any)
+	if schema["oneOf"] == nil {
+		return []map[string]any{schema}
+	}
+	var all []map[string]any
+	for _, one := range schema["oneOf"].([]any) {
+		all = append(all, alternatives(d, one.(map[string]any)["$ref"].(string))...)
+	}
+	return all
 }
 
 // Response and Frame do fail a test.

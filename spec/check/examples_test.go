@@ -55,6 +55,28 @@ var openapiExamples = map[string]example{
 	"Urgency": {right: []string{`"NORMAL"`, `"URGENT"`, `"CRITICAL"`}, wrong: []string{`"HIGH"`, `"critical"`}},
 	"Mode":    {right: []string{`"agent"`, `"waiting"`, `"operator"`}, wrong: []string{`"AGENT"`, `"none"`}},
 
+	"Role": {right: []string{`"user"`, `"assistant"`, `"operator"`, `"system"`}, wrong: []string{`"admin"`, `"User"`}},
+
+	"SeenTyping": {
+		optional: "stopped",
+		right:    []string{`{"conversationId":"conv_1","role":"operator","name":"Maya","stopped":true,"timestamp":` + at + `}`},
+		wrong:    []string{`{"conversationId":"conv_1","role":"operator","name":"Maya","stopped":false,"timestamp":` + at + `}`},
+	},
+	"SeenRead": {
+		optional: "delivered",
+		right:    []string{`{"conversationId":"conv_1","messageId":"msg_1","role":"user","name":null,"delivered":true,"timestamp":` + at + `}`},
+		wrong:    []string{`{"conversationId":"conv_1","messageId":"","role":"user","name":null,"timestamp":` + at + `}`},
+	},
+	"SeenPresence": {
+		right: []string{`{"conversationId":"conv_1","watching":[{"role":"operator","name":"Maya"}],"timestamp":` + at + `}`},
+		wrong: []string{`{"conversationId":"conv_1","watching":[{"name":"Maya"}],"timestamp":` + at + `}`},
+	},
+	"Watching": {
+		optional: "admin_id",
+		right:    []string{`{"role":"operator","name":"Maya","admin_id":"maya"}`, `{"role":"user","name":null}`},
+		wrong:    []string{`{"role":"operator"}`},
+	},
+
 	"Message": {
 		right: []string{`{` + message + `"direction":"Outgoing","messageType":"Chat","text":"Hello","data":null}`},
 		wrong: []string{
@@ -243,11 +265,31 @@ var asyncapiExamples = map[string]example{
 	},
 	"Ping":     {right: []string{`{"type":"ping"}`}, wrong: []string{`{"type":"pong"}`}},
 	"Cancel":   {right: []string{`{"type":"cancel","messageId":"msg_1"}`}, wrong: []string{`{"type":"cancel","messageId":""}`}},
-	"Typing":   {right: []string{`{"type":"typing"}`}, wrong: []string{`{"type":"read"}`}},
-	"Read":     {right: []string{`{"type":"read","messageId":"msg_1"}`}, wrong: []string{`{"type":"read"}`}},
+	"Typing":   {optional: "stopped", right: []string{`{"type":"typing","stopped":true}`}, wrong: []string{`{"type":"read"}`}},
+	"Read":     {optional: "delivered", right: []string{`{"type":"read","messageId":"msg_1","delivered":false}`}, wrong: []string{`{"type":"read"}`}},
 	"Feedback": {optional: "comment", right: []string{`{"type":"feedback","messageId":"msg_1","feedbackType":"positive","comment":"thanks"}`}, wrong: []string{`{"type":"feedback","messageId":"msg_1","feedbackType":"meh"}`}},
 	"Resume":   {right: []string{`{"type":"resume","after":"1-3oxzwwhm"}`}, wrong: []string{`{"type":"resume","after":null}`}},
 	"Auth":     {right: []string{`{"type":"auth","token":"eyJh.eyJz.c2ln"}`}, wrong: []string{`{"type":"auth"}`}},
+
+	"TypingEitherWay": {
+		right: []string{`{"type":"typing"}`, `{"type":"typing","conversationId":"conv_1","role":"operator","name":"Maya","timestamp":` + at + `}`},
+		wrong: []string{`{"type":"typing","role":"operator"}`},
+	},
+	"SomebodyTypes": {
+		optional: "stopped",
+		right:    []string{`{"type":"typing","conversationId":"conv_1","role":"operator","name":null,"stopped":true,"timestamp":` + at + `}`},
+		wrong:    []string{`{"type":"typing","conversationId":"conv_1","role":"admin","name":null,"timestamp":` + at + `}`},
+	},
+	"ReadEitherWay": {
+		right: []string{`{"type":"read","messageId":"msg_1"}`, `{"type":"read","conversationId":"conv_1","messageId":"msg_1","role":"user","name":"Ann","timestamp":` + at + `}`},
+		wrong: []string{`{"type":"read"}`},
+	},
+	"SomebodyRead": {
+		optional: "delivered",
+		right:    []string{`{"type":"read","conversationId":"conv_1","messageId":"msg_1","role":"user","name":null,"delivered":true,"timestamp":` + at + `}`},
+		wrong:    []string{`{"type":"read","conversationId":"conv_1","messageId":"msg_1","role":"user","name":null,"delivered":false,"timestamp":` + at + `}`},
+	},
+	"Role": {right: []string{`"user"`, `"assistant"`, `"operator"`, `"system"`}, wrong: []string{`"admin"`, `"User"`}},
 
 	"Connection": {
 		right: []string{`{"type":"connection","message":"Connected to chatbot server","timestamp":` + at + `,"conversationId":"conv_1","cursor":"1-3oxzwwhm"}`},
@@ -291,6 +333,7 @@ var asyncapiExamples = map[string]example{
 		wrong: []string{`{"type":"ack","clientMessageId":"c1","messageId":"msg_1","cursor":1,"timestamp":` + at + `}`},
 	},
 	"State": {
+		optional: "cursor",
 		right: []string{`{"type":"state","timestamp":` + at + `,"conversationId":"conv_1","status":"ACTIVE","mode":"waiting","urgency":"URGENT",` +
 			`"holder":null,"queuePlace":null,"cursor":"1-3oxzwwhm"}`},
 		wrong: []string{`{"type":"state","timestamp":` + at + `,"conversationId":"conv_1","status":"ACTIVE","mode":"held","urgency":"URGENT",` +
