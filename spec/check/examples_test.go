@@ -55,7 +55,7 @@ var openapiExamples = map[string]example{
 	"Urgency": {right: []string{`"NORMAL"`, `"URGENT"`, `"CRITICAL"`}, wrong: []string{`"HIGH"`, `"critical"`}},
 	"Mode":    {right: []string{`"agent"`, `"waiting"`, `"operator"`}, wrong: []string{`"AGENT"`, `"none"`}},
 
-	"Role": {right: []string{`"user"`, `"assistant"`, `"operator"`, `"system"`}, wrong: []string{`"admin"`, `"User"`}},
+	"MessageRole": {right: []string{`"user"`, `"assistant"`, `"operator"`, `"system"`}, wrong: []string{`"admin"`, `"User"`}},
 
 	"SeenTyping": {
 		optional: "stopped",
