@@ -26,6 +26,14 @@ func plain(encoded *int) tandem.Codec {
 			*encoded++
 			return fmt.Appendf(nil, "%d:%s", d.Offset, d.Text)
 		},
+		Messages: func(v tandem.View, _ tandem.Address, together []*tandem.Event, total int) []byte {
+			*encoded++
+			return fmt.Appendf(nil, "%v:%d-%d of %d", v.Face, together[0].Seq, together[len(together)-1].Seq, total)
+		},
+		Notice: func(v tandem.View, _ tandem.Address, n tandem.Notice) []byte {
+			*encoded++
+			return fmt.Appendf(nil, "%v:%s", v.Face, n.Name)
+		},
 	}
 }
 
