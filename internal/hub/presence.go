@@ -140,11 +140,11 @@ const (
 	maxSeats = 1 << 16
 )
 
-// seat returns where w's reader sits; ok is false if it is none of the staff's
-// streams.
+// seat returns where w's reader sits; ok is false if it is no stream, or none of
+// the staff's.
 func (w *Watcher) seat() (k seat, ok bool) {
 	k = seat{w.holder.Tenant, w.holder.Subject}
-	return k, w.face != 0 && !w.part && speaks(w.holder.Role) == tandem.RoleOperator
+	return k, w.face != 0 && speaks(w.holder.Role) == tandem.RoleOperator
 }
 
 func (d *duty) enter(k seat) {

@@ -127,6 +127,11 @@ func TestPresence_isToldOnceForTheFirstAndTheLastStream(t *testing.T) {
 	step("the first closed", "")
 	second.Close()
 	step("the last closed", "conv_1=user:ann:")
+	another := curious(t, h, boss, tandem.FaceConversation, "conv_1")
+	defer another.Close()
+	if !rang(w) || rang(another) {
+		t.Error("who comes is told of it, or the others are not")
+	}
 	if list, _ := quiet.Notices(0); len(list) != 0 || rang(quiet) {
 		t.Errorf("who is not curious was told of %d", len(list))
 	}
