@@ -36,6 +36,10 @@ const (
 	CredentialTicket  CredentialKind = "ticket"
 	CredentialSession CredentialKind = "session" // the id of a session that a back end made for this
 	CredentialSystem  CredentialKind = "system"  // Tandem itself: timers, recovery, the agents it calls
+
+	// In the audit only, of who signs in.
+	CredentialPassword CredentialKind = "password"
+	CredentialLink     CredentialKind = "link"
 )
 
 // A Principal is who is asking, after a credential was judged. Package auth

@@ -25,6 +25,7 @@ type commands struct {
 	Demo    DemoCmd    `cmd:"" help:"Run a server with example data that is deleted at the end."`
 	Token   TokenCmd   `cmd:"" help:"Print a token (JWT) of the server's own key."`
 	Key     KeyCmd     `cmd:"" help:"Create, list and revoke API keys."`
+	User    UserCmd    `cmd:"" help:"Manage the accounts of people who sign in."`
 	Revoke  RevokeCmd  `cmd:"" help:"Make a token, or all tokens of a subject, worthless."`
 	Secret  SecretCmd  `cmd:"" help:"Change the server's own key."`
 	Tail    TailCmd    `cmd:"" help:"Follow a thread in the terminal."`
@@ -35,6 +36,7 @@ type commands struct {
 // A session is what a command may use of the world around it.
 type session struct {
 	ctx         context.Context // done on SIGINT and SIGTERM
+	in          io.Reader
 	out, errOut io.Writer
 	env         func(name string) (string, bool)
 	given       map[string]bool // flags that the command line named
@@ -48,7 +50,7 @@ func run(args []string) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	context.AfterFunc(ctx, stop) // a second signal ends the process at once
-	s := &session{ctx: ctx, out: os.Stdout, errOut: os.Stderr, env: os.LookupEnv, given: make(map[string]bool)}
+	s := &session{ctx: ctx, in: os.Stdin, out: os.Stdout, errOut: os.Stderr, env: os.LookupEnv, given: make(map[string]bool)}
 
 	var c commands
 	if len(args) == 0 {

@@ -58,7 +58,7 @@ func (s *Server) login(w http.ResponseWriter, r *http.Request, _ tandem.Principa
 	if err != nil {
 		return err
 	}
-	signed, err := s.opt.Auth.Login(r.Context(), auth.LoginRequest{Tenant: in.Tenant, Name: name, Password: auth.Secret(in.Password), Try: tries.account})
+	signed, err := s.opt.Auth.Login(r.Context(), auth.LoginRequest{Tenant: in.Tenant, Name: name, Password: auth.Secret(in.Password), From: s.from(r), Try: tries.account})
 	if err != nil {
 		return err
 	}
@@ -146,16 +146,10 @@ func (s *Server) revoke(w http.ResponseWriter, r *http.Request, p tandem.Princip
 	if err := s.decode(w, r, &in); err != nil {
 		return err
 	}
-	var err error
-	switch {
-	case (in.JTI == "") == (in.Subject == ""):
-		err = tandem.Errorf(tandem.Invalid, "either jti or subject is required")
-	case in.JTI != "":
-		err = s.opt.Auth.RevokeToken(r.Context(), p.Tenant, in.JTI)
-	default:
-		err = s.opt.Auth.RevokeSubject(r.Context(), p.Tenant, in.Subject)
+	if (in.JTI == "") == (in.Subject == "") {
+		return tandem.Errorf(tandem.Invalid, "either jti or subject is required")
 	}
-	if err != nil {
+	if err := s.opt.Auth.Revoke(r.Context(), p.Tenant, auth.Revoke{JTI: in.JTI, Subject: in.Subject, By: p}); err != nil {
 		return err
 	}
 	reply(w, http.StatusOK, done{true})

@@ -20,7 +20,19 @@ func (s *Server) principal(r *http.Request, use auth.Use) (tandem.Principal, err
 			return tandem.Principal{}, e
 		}
 	}
+	if err == nil {
+		p.From = s.from(r)
+	}
 	return p, err
+}
+
+// from is the address of a request's client as the audit has it; empty if nobody
+// knows.
+func (s *Server) from(r *http.Request) string {
+	if a := s.client(r); a.IsValid() {
+		return a.String()
+	}
+	return ""
 }
 
 // ownTenant refuses a tenantId that is not the credential's. Absent, it is the

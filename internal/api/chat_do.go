@@ -155,6 +155,7 @@ func (c *chatSocket) renews(who tandem.Principal, token string) error {
 	if p.Role != who.Role || p.Session != "" || p.Subject != who.Subject || !p.MayRead(c.address) {
 		return tandem.Errorf(tandem.Forbidden, "This token is for somebody else. The old one stays.")
 	}
+	p.From = who.From
 	c.mu.Lock()
 	c.who = p
 	c.follower.Renew(p)

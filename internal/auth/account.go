@@ -24,17 +24,20 @@ const (
 
 // AccountRequest says what a new account is to be.
 type AccountRequest struct {
-	Tenant    string // must exist
+	Tenant    string // made if it does not exist
 	Username  string // letters, digits and . _ - + @; letter case does not matter
 	Email     string // may be empty; who signs in may say it in place of the username
 	Name      string // display name; may be empty
 	Role      tandem.PrincipalRole
 	Workflows []string // of an operator or supervisor: only these; of a participant: one at most
 	Password  Secret
+
+	By tandem.Principal // who makes it; zero: a command
 }
 
-// CreateAccount makes an account. Errors: Invalid; NotFound for a tenant that
-// does not exist; Conflict if the username or e-mail address is taken.
+// CreateAccount makes an account. It makes the tenant if need be, so the caller
+// decides whether it may. Errors: Invalid; Conflict if the username or e-mail
+// address is taken.
 func (a *Auth) CreateAccount(ctx context.Context, r AccountRequest) (Account, error) {
 	made := Account{Tenant: r.Tenant, Username: strings.ToLower(r.Username), Email: strings.ToLower(r.Email), Name: r.Name, Role: r.Role}
 	if err := checkUsername(r.Username); err != nil {
@@ -56,7 +59,10 @@ func (a *Auth) CreateAccount(ctx context.Context, r AccountRequest) (Account, er
 	if made.Password, err = a.hasher.hash(ctx, r.Password); err != nil {
 		return Account{}, err
 	}
-	if err := a.opt.Store.AddAccount(ctx, made); err != nil {
+	if err := a.opt.Store.EnsureTenant(ctx, r.Tenant); err != nil {
+		return Account{}, err
+	}
+	if err := a.opt.Store.AddAccount(ctx, made, auditOf(r.By, r.Tenant, "user-add")); err != nil {
 		return Account{}, err
 	}
 	return a.Account(ctx, r.Tenant, r.Username)
@@ -74,6 +80,8 @@ type AccountChange struct {
 	// KeepOwner refuses, with Conflict, what would leave the tenant without an
 	// owner who can sign in. A command may do even that, since it can make one.
 	KeepOwner bool
+
+	By tandem.Principal // who changes it; zero: a command
 }
 
 // ChangeAccount changes an account and returns it as it is then. All that it was
@@ -90,7 +98,7 @@ func (a *Auth) ChangeAccount(ctx context.Context, tenant, username string, c Acc
 			return Account{}, err
 		}
 	}
-	to := store.AccountChange{Email: c.Email, Name: c.Name, Role: c.Role, Disabled: c.Disabled, KeepOwner: c.KeepOwner, Until: a.forgetAfter()}
+	to := store.AccountChange{Email: c.Email, Name: c.Name, Role: c.Role, Disabled: c.Disabled, KeepOwner: c.KeepOwner, Until: a.forgetAfter(), By: auditOf(c.By, tenant, "")}
 	if c.Workflows != nil {
 		list, err := workflowList(tenant, *c.Workflows)
 		if err != nil {
@@ -122,7 +130,7 @@ func (a *Auth) ChangeAccount(ctx context.Context, tenant, username string, c Acc
 // Account returns an account by its username; NotFound if there is none.
 func (a *Auth) Account(ctx context.Context, tenant, username string) (Account, error) {
 	found, err := a.opt.Store.Account(ctx, tenant, username)
-	if err == nil && found.Username != strings.ToLower(username) {
+	if err == nil && found.Username != strings.ToLower(username) || tandem.KindOf(err) == tandem.NotFound && err != nil {
 		err = tandem.Errorf(tandem.NotFound, "There is no account '%s'.", username)
 	}
 	found.Password = ""

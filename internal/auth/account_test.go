@@ -74,8 +74,9 @@ func TestCreateAccount_takesWhatCanBe(t *testing.T) {
 			t.Errorf("%s: %v", what, err)
 		}
 	}
-	if _, err := r.CreateAccount(ctx, AccountRequest{Tenant: "nobody", Username: "b", Role: tandem.Owner, Password: maysPassword}); tandem.KindOf(err) != tandem.NotFound {
-		t.Errorf("no tenant: %v", err)
+	r.account(t, AccountRequest{Tenant: "new", Username: "b", Role: tandem.Owner})
+	if _, err := r.CreateAccount(ctx, AccountRequest{Tenant: "No Tenant", Username: "b", Role: tandem.Owner, Password: maysPassword}); tandem.KindOf(err) != tandem.Invalid {
+		t.Errorf("a bad name of a tenant: %v", err)
 	}
 }
 

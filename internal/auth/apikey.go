@@ -27,6 +27,8 @@ type KeyRequest struct {
 	Subject  string        // whose, for role participant; empty for the others
 	Rate     tandem.Rate   // zero: the default of its role
 	TTL      time.Duration // zero: it does not expire
+
+	By tandem.Principal // who makes it; zero: a command
 }
 
 // CreateKey makes an API key. The Secret is the key itself: it is kept nowhere
@@ -52,7 +54,7 @@ func (a *Auth) CreateKey(ctx context.Context, r KeyRequest) (Secret, Key, error)
 		return "", Key{}, err
 	}
 	secret, hash := newSecret(keyPrefix)
-	if err := a.opt.Store.AddKey(ctx, k, hash); err != nil {
+	if err := a.opt.Store.AddKey(ctx, k, hash, auditOf(r.By, k.Tenant, "key-create")); err != nil {
 		return "", Key{}, err
 	}
 	return secret, k, nil
@@ -96,15 +98,6 @@ func newSecret(prefix string) (Secret, tandem.Hash) {
 // and expired ones too.
 func (a *Auth) ListKeys(ctx context.Context, tenant string) ([]Key, error) {
 	return a.opt.Store.Keys(ctx, tenant)
-}
-
-// RevokeKey takes back a key by its id, with the tickets made from it. It must be
-// of the tenant (of any if empty): NotFound otherwise.
-func (a *Auth) RevokeKey(ctx context.Context, tenant, id string) error {
-	if err := a.opt.Store.RevokeKey(ctx, tenant, id, a.forgetAfter()); err != nil {
-		return err
-	}
-	return a.changed(ctx)
 }
 
 // judgeKey looks a key up by its hash: a lookup whose time tells nothing about

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	tandem "github.com/seed4677ff1f/tandem"
+	"github.com/seed4677ff1f/tandem/internal/store"
 )
 
 // textLogin is what everybody is told who does not get in: not whether the name,
@@ -16,6 +17,7 @@ type LoginRequest struct {
 	Tenant   string // empty: the default one
 	Name     string // username or e-mail address; letter case does not matter
 	Password Secret
+	From     string // address, for the audit
 
 	// Try is asked before the password is looked at, with the account that it
 	// would open, or with what was said in its place if there is none; the tenant
@@ -56,23 +58,26 @@ func (a *Auth) Login(ctx context.Context, r LoginRequest) (SignedIn, error) {
 		return SignedIn{}, err
 	}
 	if !matches || !found.Disabled.IsZero() {
-		return SignedIn{}, a.noLogin("no account with this name and password that may sign in")
+		return SignedIn{}, a.noLogin(ctx, found, r)
 	}
-	return a.signIn(ctx, found)
+	by := Audit{Tenant: found.Tenant, Principal: found.Username, Role: found.Role, Credential: tandem.CredentialPassword, Action: "login", From: r.From}
+	in, err := a.signIn(ctx, found, by)
+	if tandem.KindOf(err) == tandem.NotFound && err != nil {
+		return SignedIn{}, a.noLogin(ctx, found, r) // it changed in this moment
+	}
+	return in, err
 }
 
 // signIn makes the token of an account as it was just read. The store then says
 // whether it still is so: whoever changes an account takes back what was made
 // until then, so a token made of the old account cannot outlive the change.
-func (a *Auth) signIn(ctx context.Context, of Account) (SignedIn, error) {
+// NotFound if it is not so any more.
+func (a *Auth) signIn(ctx context.Context, of Account, by Audit) (SignedIn, error) {
 	token, err := a.mint(ctx, mintRequest(of, a.opt.TokenTTL))
 	if err != nil {
 		return SignedIn{}, err
 	}
-	switch err := a.opt.Store.SignIn(ctx, of); {
-	case tandem.KindOf(err) == tandem.NotFound:
-		return SignedIn{}, a.noLogin("the account changed in this moment")
-	case err != nil:
+	if err := a.opt.Store.SignIn(ctx, of, by); err != nil {
 		return SignedIn{}, err
 	}
 	of.Password = ""
@@ -85,7 +90,13 @@ func (a *Auth) Logout(ctx context.Context, p tandem.Principal) error {
 	if p.Kind != tandem.CredentialJWT {
 		return tandem.Errorf(tandem.Invalid, "only a token can be logged out; an API key is revoked by an owner")
 	}
-	return a.RevokeToken(ctx, p.Tenant, p.ID)
+	until := a.forgetAfter()
+	by := auditOf(p, p.Tenant, "logout")
+	by.Object = p.ID
+	if err := a.opt.Store.Revoke(ctx, store.Revocation{What: store.RevokedJTI, Tenant: p.Tenant, Name: p.ID, Until: until}, by); err != nil {
+		return err
+	}
+	return a.changed(ctx)
 }
 
 // Administers returns nil if p administers its tenant: an owner, whose credential
@@ -97,7 +108,16 @@ func Administers(p tandem.Principal) error {
 	return nil
 }
 
-func (a *Auth) noLogin(why string) error {
+// noLogin writes down that somebody did not get in, if the tenant exists, and
+// refuses. What was said in the place of a name is not written down: sometimes it
+// is the password.
+func (a *Auth) noLogin(ctx context.Context, found Account, r LoginRequest) error {
 	a.opt.Metric.Auth.Failures.Of(string(ReasonPassword)).Inc()
-	return &tandem.Error{Kind: tandem.Unauthorized, Message: textLogin, Err: &refusal{ReasonPassword, why}}
+	err := a.opt.Store.Audit(ctx, Audit{
+		Tenant: r.Tenant, Principal: found.Username, Role: found.Role, Credential: tandem.CredentialPassword, Action: "login-failed", From: r.From,
+	})
+	if err != nil && tandem.KindOf(err) != tandem.NotFound {
+		return err
+	}
+	return &tandem.Error{Kind: tandem.Unauthorized, Message: textLogin, Err: &refusal{ReasonPassword, "no account with this name and password that may sign in"}}
 }

@@ -56,37 +56,61 @@ func fromKey(p tandem.Principal) bool {
 	return p.Kind == tandem.CredentialKey || (p.Kind == tandem.CredentialTicket && strings.HasPrefix(p.Parent, keyIDPrefix))
 }
 
-// RevokeToken takes back one token of a tenant by its jti, with the tickets made
-// from it. A token that was renewed from it has a jti of its own.
-func (a *Auth) RevokeToken(ctx context.Context, tenant, jti string) error {
-	if jti == "" {
-		return tandem.Errorf(tandem.Invalid, "jti is required")
-	}
-	return a.revoke(ctx, store.Revocation{What: store.RevokedJTI, Tenant: tenant, Name: jti})
+// Revoke says what to take back: one of JTI, Subject and Key.
+type Revoke struct {
+	JTI     string // one token, with the tickets made from it; a token renewed from it has a jti of its own
+	Subject string // all that a subject was given until now: tokens, also renewed ones, tickets, a participant's keys; in any letter case
+	Key     string // one API key by its id, with the tickets made from it
+
+	By tandem.Principal // who does it; zero: a command
 }
 
-// RevokeSubject takes back everything that a subject of a tenant has been given
-// until now: tokens, also renewed ones, tickets, and API keys made for this
-// participant. Letter case does not matter. What is made later is good.
-func (a *Auth) RevokeSubject(ctx context.Context, tenant, subject string) error {
-	if subject == "" {
-		return tandem.Errorf(tandem.Invalid, "subject is required")
+// Revoke takes something back in a tenant, for good; of a key the tenant may be
+// empty: any. What is made later is good. Errors: Invalid; NotFound for a key or a
+// tenant that there is not.
+func (a *Auth) Revoke(ctx context.Context, tenant string, r Revoke) error {
+	if r.Key != "" {
+		err := a.opt.Store.RevokeKey(ctx, tenant, r.Key, a.forgetAfter(), auditOf(r.By, tenant, "key-revoke"))
+		if err != nil {
+			return err
+		}
+		return a.changed(ctx)
 	}
-	if err := tandem.ValidLabel("subject", subject); err != nil { // before ToLower, which hides invalid UTF-8
+	what, name := store.RevokedJTI, r.JTI
+	if name == "" {
+		what, name = store.RevokedSubject, r.Subject
+	}
+	if name == "" {
+		return tandem.Errorf(tandem.Invalid, "jti or subject is required")
+	}
+	if err := tandem.ValidLabel(what, name); err != nil { // before ToLower, which hides invalid UTF-8
 		return err
 	}
-	return a.revoke(ctx, store.Revocation{What: store.RevokedSubject, Tenant: tenant, Name: strings.ToLower(subject)})
-}
-
-func (a *Auth) revoke(ctx context.Context, r store.Revocation) error {
-	if err := tandem.ValidLabel(r.What, r.Name); err != nil {
-		return err
+	if what == store.RevokedSubject {
+		name = strings.ToLower(name)
 	}
-	r.Until = a.forgetAfter()
-	if err := a.opt.Store.Revoke(ctx, r); err != nil {
+	by := auditOf(r.By, tenant, "revoke")
+	by.Object = name
+	err := a.opt.Store.Revoke(ctx, store.Revocation{What: what, Tenant: tenant, Name: name, Until: a.forgetAfter()}, by)
+	if err != nil {
 		return err
 	}
 	return a.changed(ctx)
+}
+
+// RevokeToken is what a command does to take back one token by its jti.
+func (a *Auth) RevokeToken(ctx context.Context, tenant, jti string) error {
+	return a.Revoke(ctx, tenant, Revoke{JTI: jti})
+}
+
+// RevokeSubject is what a command does to take back all of a subject's.
+func (a *Auth) RevokeSubject(ctx context.Context, tenant, subject string) error {
+	return a.Revoke(ctx, tenant, Revoke{Subject: subject})
+}
+
+// RevokeKey is what a command does to take back a key.
+func (a *Auth) RevokeKey(ctx context.Context, tenant, id string) error {
+	return a.Revoke(ctx, tenant, Revoke{Key: id})
 }
 
 // forgetAfter is when a revocation made now cannot matter any more.

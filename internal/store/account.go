@@ -32,9 +32,9 @@ const (
 	accountTables  = `account a join tenant n on n.id = a.tenant`
 )
 
-// AddAccount stores a new account. Errors: Invalid for a bad name or role,
-// NotFound for an unknown tenant, Conflict if username or e-mail are taken.
-func (s *Store) AddAccount(ctx context.Context, a Account) error {
+// AddAccount stores a new account, and who did it. Errors: Invalid for a bad name
+// or role, NotFound for an unknown tenant, Conflict if username or e-mail are taken.
+func (s *Store) AddAccount(ctx context.Context, a Account, by Audit) error {
 	if a.Username == "" {
 		return tandem.Errorf(tandem.Invalid, "username is required")
 	}
@@ -61,7 +61,11 @@ func (s *Store) AddAccount(ctx context.Context, a Account) error {
 		}
 		_, err = q.ExecContext(ctx, `insert into account (tenant, username, email, name, role, workflows, password, created_at, disabled_at)
 			values (?, ?, ?, ?, ?, ?, ?, ?, 0)`, tenant, a.Username, a.Email, a.Name, string(a.Role), string(workflows), a.Password, s.clock().UnixMicro())
-		return err
+		if err != nil {
+			return err
+		}
+		by.Object = a.Username
+		return addAudit(ctx, q, tenant, s.clock(), by)
 	})
 }
 
@@ -94,10 +98,11 @@ func (s *Store) Accounts(ctx context.Context, tenant string) ([]Account, error) 
 	return list, rows.Err()
 }
 
-// SignIn says whether an account still is as it was read: NotFound if it has
-// changed in anything, or is disabled. Since it says so in a transaction, a
-// change and the revocation that comes with it are either before or after.
-func (s *Store) SignIn(ctx context.Context, a Account) error {
+// SignIn says whether an account still is as it was read, and writes down that it
+// signed in: NotFound if it has changed in anything, or is disabled. Since it says
+// so in a transaction, a change and the revocation that comes with it are either
+// before or after.
+func (s *Store) SignIn(ctx context.Context, a Account, by Audit) error {
 	return s.update(ctx, func(ctx context.Context, q querier) error {
 		_, now, err := accountRow(ctx, q, a.Tenant, a.Username)
 		if err != nil {
@@ -106,7 +111,11 @@ func (s *Store) SignIn(ctx context.Context, a Account) error {
 		if !now.Disabled.IsZero() || !reflect.DeepEqual(now, a) {
 			return tandem.Errorf(tandem.NotFound, "the account has changed")
 		}
-		return nil
+		tenant, err := tenantID(ctx, q, a.Tenant)
+		if err != nil {
+			return err
+		}
+		return addAudit(ctx, q, tenant, s.clock(), by)
 	})
 }
 
@@ -121,6 +130,7 @@ type AccountChange struct {
 
 	KeepOwner bool      // refuse, with Conflict, if the tenant would be left without an owner who can sign in
 	Until     time.Time // how long what is taken back could have been good
+	By        Audit     // who does it; the action is found by what changes
 }
 
 // ChangeAccount changes an account and returns it. What it had been given until
@@ -155,7 +165,7 @@ func (s *Store) ChangeAccount(ctx context.Context, tenant, username string, c Ac
 				return err
 			}
 		}
-		return s.takeBack(ctx, q, before, after, c.Until)
+		return s.takeBack(ctx, q, before, after, c)
 	})
 	if err != nil {
 		return Account{}, err
@@ -189,13 +199,15 @@ func (c AccountChange) Of(a Account, now time.Time) Account {
 	return a
 }
 
-// takeBack revokes what an account was given while it was as before.
-func (s *Store) takeBack(ctx context.Context, q querier, before, after Account, until time.Time) error {
+// takeBack revokes what an account was given while it was as before, and writes
+// down who changed it.
+func (s *Store) takeBack(ctx context.Context, q querier, before, after Account, c AccountChange) error {
 	tenant, err := tenantID(ctx, q, after.Tenant)
 	if err != nil {
 		return err
 	}
-	r := Revocation{What: RevokedSubject, Name: after.Username, At: s.clock(), Until: until}
+	r := Revocation{What: RevokedSubject, Name: after.Username, At: s.clock(), Until: c.Until}
+	c.By.Action, c.By.Object = "user-change", after.Username
 	if before.Disabled.IsZero() {
 		if err := revokeSubject(ctx, q, tenant, r); err != nil {
 			return err
@@ -204,11 +216,15 @@ func (s *Store) takeBack(ctx context.Context, q querier, before, after Account, 
 	r.What = RevokedAccount
 	switch {
 	case before.Disabled.IsZero() && !after.Disabled.IsZero():
+		c.By.Action = "user-disable"
 		_, err = addRevoked(ctx, q, tenant, r)
 	case !before.Disabled.IsZero() && after.Disabled.IsZero():
 		_, err = q.ExecContext(ctx, `delete from revoked where what = ? and tenant = ? and name = ?`, r.What, tenant, r.Name)
 	}
-	return err
+	if err != nil {
+		return err
+	}
+	return addAudit(ctx, q, tenant, r.At, c.By)
 }
 
 // keepOwner refuses to take away the last owner of a tenant who can sign in.

@@ -18,7 +18,7 @@ func TestAccounts_areFoundInTheirTenantOnly(t *testing.T) {
 		t.Fatal(err)
 	}
 	maya := Account{Tenant: "default", Username: "Maya", Email: "Maya@example.org", Name: "Maya", Role: tandem.Operator, Workflows: []string{"support"}, Password: "hash"}
-	if err := s.AddAccount(ctx, maya); err != nil {
+	if err := s.AddAccount(ctx, maya, Audit{}); err != nil {
 		t.Fatal(err)
 	}
 	for _, name := range []string{"maya", "MAYA", "maya@EXAMPLE.org"} {
@@ -40,12 +40,12 @@ func TestAccounts_areFoundInTheirTenantOnly(t *testing.T) {
 		"no name":        {Account{Tenant: "default", Role: tandem.Operator}, tandem.Invalid},
 		"line in a name": {Account{Tenant: "default", Username: "a\nb", Role: tandem.Operator}, tandem.Invalid},
 	} {
-		if err := s.AddAccount(ctx, c.a); tandem.KindOf(err) != c.kind {
+		if err := s.AddAccount(ctx, c.a, Audit{}); tandem.KindOf(err) != c.kind {
 			t.Errorf("%s: %v", what, err)
 		}
 	}
 	for _, username := range []string{"bare", "bare2"} { // two without an e-mail do not meet
-		if err := s.AddAccount(ctx, Account{Tenant: "default", Username: username, Role: tandem.Owner}); err != nil {
+		if err := s.AddAccount(ctx, Account{Tenant: "default", Username: username, Role: tandem.Owner}, Audit{}); err != nil {
 			t.Error(err)
 		}
 	}
@@ -62,7 +62,7 @@ func TestAccounts_areFoundInTheirTenantOnly(t *testing.T) {
 func TestAccounts_namesAreOfOneOnly(t *testing.T) {
 	s, ctx := open(t, Options{}), context.Background()
 	add := func(username, email string) error {
-		return s.AddAccount(ctx, Account{Tenant: "default", Username: username, Email: email, Role: tandem.Operator})
+		return s.AddAccount(ctx, Account{Tenant: "default", Username: username, Email: email, Role: tandem.Operator}, Audit{})
 	}
 	if err := errors.Join(add("ann", "ann@example.org"), add("bob", "")); err != nil {
 		t.Fatal(err)
@@ -89,7 +89,7 @@ func TestAccounts_namesAreOfOneOnly(t *testing.T) {
 func TestChangeAccount_takesBackWhatWasGiven(t *testing.T) {
 	now := time.Date(2026, 5, 4, 12, 0, 0, 0, time.UTC)
 	s, ctx := open(t, Options{Clock: func() time.Time { now = now.Add(time.Second); return now }}), context.Background()
-	if err := s.AddAccount(ctx, Account{Tenant: "default", Username: "maya", Name: "Maya", Role: tandem.Operator, Password: "one"}); err != nil {
+	if err := s.AddAccount(ctx, Account{Tenant: "default", Username: "maya", Name: "Maya", Role: tandem.Operator, Password: "one"}, Audit{}); err != nil {
 		t.Fatal(err)
 	}
 	role, name, password, lists := tandem.Supervisor, "Maya M.", "two", []string{"support"}
@@ -158,7 +158,7 @@ func TestChangeAccount_keepsAnOwner(t *testing.T) {
 		{Tenant: "default", Username: "lee", Role: tandem.Supervisor},
 		{Tenant: "other", Username: "root", Role: tandem.Owner},
 	} {
-		if err := s.AddAccount(ctx, a); err != nil {
+		if err := s.AddAccount(ctx, a, Audit{}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -192,14 +192,14 @@ func TestChangeAccount_keepsAnOwner(t *testing.T) {
 // Seen to fail by comparing the username only.
 func TestSignIn_onlyAsTheAccountIs(t *testing.T) {
 	s, ctx := open(t, Options{}), context.Background()
-	if err := s.AddAccount(ctx, Account{Tenant: "default", Username: "maya", Role: tandem.Operator, Password: "one"}); err != nil {
+	if err := s.AddAccount(ctx, Account{Tenant: "default", Username: "maya", Role: tandem.Operator, Password: "one"}, Audit{}); err != nil {
 		t.Fatal(err)
 	}
 	a, err := s.Account(ctx, "default", "maya")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := s.SignIn(ctx, a); err != nil {
+	if err := s.SignIn(ctx, a, Audit{}); err != nil {
 		t.Fatal(err)
 	}
 	role, name, password, email, lists, yes := tandem.Owner, "M", "two", "m@example.org", []string{"x"}, true
@@ -207,14 +207,14 @@ func TestSignIn_onlyAsTheAccountIs(t *testing.T) {
 		"role": {Role: &role}, "name": {Name: &name}, "password": {Password: &password}, "email": {Email: &email},
 		"workflows": {Workflows: &lists}, "disabled": {Disabled: &yes},
 	} {
-		if err := s.SignIn(ctx, c.Of(a, a.Created)); tandem.KindOf(err) != tandem.NotFound {
+		if err := s.SignIn(ctx, c.Of(a, a.Created), Audit{}); tandem.KindOf(err) != tandem.NotFound {
 			t.Errorf("%s changed: %v", what, err)
 		}
 	}
 	if a, err = s.ChangeAccount(ctx, "default", "maya", AccountChange{Disabled: &yes}); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.SignIn(ctx, a); tandem.KindOf(err) != tandem.NotFound {
+	if err := s.SignIn(ctx, a, Audit{}); tandem.KindOf(err) != tandem.NotFound {
 		t.Errorf("a disabled one, as it is: %v", err)
 	}
 }

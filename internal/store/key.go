@@ -28,9 +28,9 @@ type Key struct {
 const keyColumns = `select k.id, t.name, k.name, k.role, k.workflow, k.subject, k.rate_n, k.rate_per,
 	k.created_at, k.expires_at, k.revoked_at, k.seen_at from api_key k join tenant t on t.id = k.tenant `
 
-// AddKey stores a new key under the SHA-256 of its secret. Its tenant must exist:
-// NotFound otherwise.
-func (s *Store) AddKey(ctx context.Context, k Key, hash tandem.Hash) error {
+// AddKey stores a new key under the SHA-256 of its secret, and who did it. Its
+// tenant must exist: NotFound otherwise.
+func (s *Store) AddKey(ctx context.Context, k Key, hash tandem.Hash, by Audit) error {
 	return s.update(ctx, func(ctx context.Context, q querier) error {
 		tenant, err := tenantID(ctx, q, k.Tenant)
 		if err != nil {
@@ -39,7 +39,11 @@ func (s *Store) AddKey(ctx context.Context, k Key, hash tandem.Hash) error {
 		_, err = q.ExecContext(ctx, `insert into api_key (id, hash, tenant, name, role, workflow, subject, rate_n, rate_per, created_at, expires_at, revoked_at, seen_at)
 			values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, 0)`, k.ID, hash[:], tenant, k.Name, string(k.Role), k.Workflow, k.Subject,
 			k.Rate.N, k.Rate.Per.Microseconds(), micros(k.Created), micros(k.Expires))
-		return err
+		if err != nil {
+			return err
+		}
+		by.Object = k.ID
+		return addAudit(ctx, q, tenant, s.clock(), by)
 	})
 }
 
@@ -77,7 +81,7 @@ func (s *Store) Keys(ctx context.Context, tenant string) ([]Key, error) {
 // RevokeKey takes back the key with this id, which must be of the tenant (of any
 // if empty): NotFound otherwise. until is how long streams may still have to be
 // told of it. Revoking twice keeps the first time.
-func (s *Store) RevokeKey(ctx context.Context, tenant, id string, until time.Time) error {
+func (s *Store) RevokeKey(ctx context.Context, tenant, id string, until time.Time, by Audit) error {
 	return s.update(ctx, func(ctx context.Context, q querier) error {
 		var owner int64
 		err := q.QueryRowContext(ctx, `select k.tenant from api_key k join tenant t on t.id = k.tenant where k.id = ? and (? = '' or t.name = ?)`, id, tenant, tenant).Scan(&owner)
@@ -91,8 +95,11 @@ func (s *Store) RevokeKey(ctx context.Context, tenant, id string, until time.Tim
 		if _, err := q.ExecContext(ctx, `update api_key set revoked_at = ? where id = ? and revoked_at = 0`, micros(now), id); err != nil {
 			return err
 		}
-		_, err = addRevoked(ctx, q, owner, Revocation{What: RevokedKey, Name: id, At: now, Until: until})
-		return err
+		if _, err = addRevoked(ctx, q, owner, Revocation{What: RevokedKey, Name: id, At: now, Until: until}); err != nil {
+			return err
+		}
+		by.Object = id
+		return addAudit(ctx, q, owner, now, by)
 	})
 }
 

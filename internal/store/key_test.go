@@ -25,7 +25,7 @@ func aKey(id string) Key {
 func addKey(t *testing.T, s *Store, k Key) tandem.Hash {
 	t.Helper()
 	h := tandem.Hash(sha256.Sum256([]byte(k.ID)))
-	if err := s.AddKey(context.Background(), k, h); err != nil {
+	if err := s.AddKey(context.Background(), k, h, Audit{}); err != nil {
 		t.Fatal(err)
 	}
 	return h
@@ -61,7 +61,7 @@ func TestKey_needsItsTenant(t *testing.T) {
 	s := open(t, Options{})
 	k := aKey("key_1")
 	k.Tenant = "nobody"
-	if err := s.AddKey(context.Background(), k, tandem.Hash{}); tandem.KindOf(err) != tandem.NotFound {
+	if err := s.AddKey(context.Background(), k, tandem.Hash{}, Audit{}); tandem.KindOf(err) != tandem.NotFound {
 		t.Error("a key of a tenant that does not exist must be NotFound:", err)
 	}
 }
@@ -90,13 +90,13 @@ func TestKey_staysInItsTenant(t *testing.T) {
 			t.Errorf("keys of %q: %s", tenant, d)
 		}
 	}
-	if err := s.RevokeKey(ctx, "default", "key_2", noon); tandem.KindOf(err) != tandem.NotFound {
+	if err := s.RevokeKey(ctx, "default", "key_2", noon, Audit{}); tandem.KindOf(err) != tandem.NotFound {
 		t.Error("another tenant's key must be NotFound:", err)
 	}
 	if k, err := s.Key(ctx, "key_2"); err != nil || !k.Revoked.IsZero() {
 		t.Error("another tenant's key was revoked", err)
 	}
-	if err := s.RevokeKey(ctx, "", "key_2", noon); err != nil {
+	if err := s.RevokeKey(ctx, "", "key_2", noon, Audit{}); err != nil {
 		t.Error("a command that names no tenant may revoke any key:", err)
 	}
 }
@@ -107,7 +107,7 @@ func TestKey_revokedOnceKeepsItsFirstTime(t *testing.T) {
 	s := open(t, Options{Clock: c.clock})
 	addKey(t, s, aKey("key_1"))
 	for range 2 {
-		if err := s.RevokeKey(ctx, "default", "key_1", noon.Add(time.Hour)); err != nil {
+		if err := s.RevokeKey(ctx, "default", "key_1", noon.Add(time.Hour), Audit{}); err != nil {
 			t.Fatal(err)
 		}
 		c.now = c.now.Add(time.Minute)

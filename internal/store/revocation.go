@@ -28,9 +28,9 @@ type Revocation struct {
 
 // Revoke stores a revocation at the store's present time and raises
 // revocations.rev. One of a subject also revokes the API keys that were made for
-// this participant. Of the same thing the latest time counts. NotFound if the
-// tenant does not exist.
-func (s *Store) Revoke(ctx context.Context, r Revocation) error {
+// this participant. Of the same thing the latest time counts. It is written down
+// who did it. NotFound if the tenant does not exist.
+func (s *Store) Revoke(ctx context.Context, r Revocation, by Audit) error {
 	return s.update(ctx, func(ctx context.Context, q querier) error {
 		tenant, err := tenantID(ctx, q, r.Tenant)
 		if err != nil {
@@ -38,10 +38,14 @@ func (s *Store) Revoke(ctx context.Context, r Revocation) error {
 		}
 		r.At = s.clock()
 		if r.What == RevokedSubject {
-			return revokeSubject(ctx, q, tenant, r)
+			err = revokeSubject(ctx, q, tenant, r)
+		} else {
+			_, err = addRevoked(ctx, q, tenant, r)
 		}
-		_, err = addRevoked(ctx, q, tenant, r)
-		return err
+		if err != nil {
+			return err
+		}
+		return addAudit(ctx, q, tenant, r.At, by)
 	})
 }
 

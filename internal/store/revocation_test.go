@@ -21,7 +21,7 @@ func TestRevoke_isSeenByAnotherHandle(t *testing.T) {
 		{What: RevokedJTI, Tenant: "default", Name: "j1", Until: until},
 		{What: RevokedSubject, Tenant: "default", Name: "ann", Until: until},
 	} {
-		if err := command.Revoke(ctx, r); err != nil {
+		if err := command.Revoke(ctx, r, Audit{}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -45,7 +45,7 @@ func TestRevoke_ofTheSameKeepsTheLatest(t *testing.T) {
 	for _, step := range []time.Duration{0, time.Hour, -time.Hour} { // the last: a clock that went back
 		c.now = noon.Add(step)
 		r := Revocation{What: RevokedSubject, Tenant: "default", Name: "ann", Until: c.now.Add(time.Minute)}
-		if err := s.Revoke(ctx, r); err != nil {
+		if err := s.Revoke(ctx, r, Audit{}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -74,7 +74,7 @@ func TestRevoke_ofASubjectTakesTheirKeysOnly(t *testing.T) {
 	for _, k := range []Key{anns, bobs, namesake, agents} {
 		addKey(t, s, k)
 	}
-	if err := s.Revoke(ctx, Revocation{What: RevokedSubject, Tenant: "default", Name: "ann", Until: noon}); err != nil {
+	if err := s.Revoke(ctx, Revocation{What: RevokedSubject, Tenant: "default", Name: "ann", Until: noon}, Audit{}); err != nil {
 		t.Fatal(err)
 	}
 	for id, want := range map[string]bool{"key_ann": true, "key_bob": false, "key_namesake": false, "key_agent": false} {
@@ -87,7 +87,7 @@ func TestRevoke_ofASubjectTakesTheirKeysOnly(t *testing.T) {
 func TestRevoke_needsItsTenant(t *testing.T) {
 	ctx := context.Background()
 	s := open(t, Options{})
-	err := s.Revoke(ctx, Revocation{What: RevokedJTI, Tenant: "nobody", Name: "j1", Until: noon})
+	err := s.Revoke(ctx, Revocation{What: RevokedJTI, Tenant: "nobody", Name: "j1", Until: noon}, Audit{})
 	if tandem.KindOf(err) != tandem.NotFound {
 		t.Error(err)
 	}

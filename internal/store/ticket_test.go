@@ -115,7 +115,7 @@ func TestTrimCredentials_keepsWhatMayStillMatter(t *testing.T) {
 	add("used-for-ever", true, func(k *Ticket) { k.Expires = time.Time{} })
 	add("socket", true, func(k *Ticket) { k.Purpose = "socket" })
 	for name, until := range map[string]time.Time{"past": noon.Add(29 * time.Minute), "kept": noon.Add(31 * time.Minute)} {
-		if err := s.Revoke(ctx, Revocation{What: RevokedJTI, Tenant: "default", Name: name, Until: until}); err != nil {
+		if err := s.Revoke(ctx, Revocation{What: RevokedJTI, Tenant: "default", Name: name, Until: until}, Audit{}); err != nil {
 			t.Fatal(err)
 		}
 	}
