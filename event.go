@@ -44,7 +44,7 @@ type Event struct {
 	Seq      int64 // dense from 1, given in the transaction that appends
 	Kind     Kind
 	Version  int
-	ID       string    // made before the transaction; unique in the store
+	ID       string    // unique in the store
 	At       time.Time // UTC, microseconds, never going back within a thread
 	Offset   int       // minutes east of UTC that the sender's clock showed
 	Audience Audience

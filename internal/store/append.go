@@ -19,10 +19,19 @@ type Append struct {
 	Key    string
 	KeySum tandem.Hash
 
+	// Keys, instead of Key, are of a write of several messages: the k-th belongs to
+	// the k-th event of the first thread after Write.Cut, "" is none. If all were used before the
+	// answer is the repeat of their events, if only some the append is refused with
+	// kind Conflict. The same key twice is Invalid.
+	Keys []KeyUse
+
+	Conversation string // if not empty: State.Named of the first thread is this conversation of its tenant
+	Call         string // if not empty: State.Called is the ACTIVE one with this call id
+
 	// Decide is called inside the transaction with one State a thread and says
 	// what to write, one Write a thread. An error refuses this append and no
 	// other. It must be a pure function: it may be called more than once, and
-	// must not block or do I/O. Ids of events must be made before.
+	// must not block or do I/O.
 	Decide func(now time.Time, on []State) ([]Write, error)
 }
 
@@ -32,12 +41,16 @@ type State struct {
 	Thread  tandem.Thread
 	Active  *tandem.Conversation
 	Session *Session // of a session's thread: its session, dead or alive; nil: none
+
+	// What the append asked for, on its first thread; nil if there is none. Both
+	// may be of another thread. Named may be an ended one or a tombstone.
+	Named, Called *tandem.Conversation
 }
 
 // Write is what a decision wants done to one thread.
 type Write struct {
 	// Events are appended in order. The store fills in Seq, At, Hash, Key and
-	// KeySum (of the first event after Cut) and Meta.Node.
+	// KeySum and Meta.Node.
 	Events []tandem.Event
 
 	// Cut is how many of the first Events are the end of an answer that is cut in
@@ -60,6 +73,8 @@ type Write struct {
 	EndTurns   []int64     // seqs of questions that need no answer any more, with their checkpoints
 	Checkpoint *Checkpoint // a piece of an unfinished answer
 
+	Dues   []Due   // armed, or with At zero disarmed; the store fills in Tenant and Address
+	Acks   []Ack   // positions of readers
 	Audits []Audit // who did it; the store fills in At, and ID if it is empty
 }
 
@@ -90,7 +105,7 @@ type Checkpoint struct {
 type Result struct {
 	Repeat   bool             // the key was used before: Threads and Events are of then
 	Threads  []tandem.Thread  // as they are after the append
-	Events   [][]tandem.Event // by thread; of a repeat the event that has the key
+	Events   [][]tandem.Event // by thread; of a repeat the events that have the keys
 	Active   []*tandem.Conversation
 	Sessions []*Session // by thread, as they are after the append; of a repeat none
 	Turn     *Turn      // the one that was written, complete
@@ -103,6 +118,7 @@ type Committed struct {
 	Events       []tandem.Event
 	Conversation *tandem.Conversation // the one that changed, or nil
 	Turn         *Turn                // a new one, or nil
+	Dues         []Due                // what was armed or disarmed
 	EndTurns     []int64              // questions that need no answer any more
 }
 

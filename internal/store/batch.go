@@ -18,18 +18,14 @@ type batch struct {
 	w    *writer
 	now  time.Time
 	rows map[tandem.Address]*row     // as they will be; only of appends that were not refused
-	keys map[threadKey]*job          // keys used in this batch
-	used map[threadKey]*tandem.Event // keys used before it
+	used map[threadKey]*tandem.Event // keys used before, in this batch too
 
-	jobs    []*job           // that were decided and not refused
+	changed map[tenantConversation]*tandem.Conversation // in this batch
+
+	jobs    []*job           // that were not refused
 	threads []tandem.Address // to be written, once each
 	events  []pending
 	writes  []placed
-}
-
-type threadKey struct {
-	address tandem.Address
-	key     string
 }
 
 // pending is an event of a thread whose row number may not be known yet.
@@ -45,7 +41,10 @@ type placed struct {
 }
 
 func newBatch(w *writer, now time.Time) *batch {
-	return &batch{w: w, now: now, rows: map[tandem.Address]*row{}, keys: map[threadKey]*job{}, used: map[threadKey]*tandem.Event{}}
+	return &batch{
+		w: w, now: now, rows: map[tandem.Address]*row{},
+		used: map[threadKey]*tandem.Event{}, changed: map[tenantConversation]*tandem.Conversation{},
+	}
 }
 
 func (b *batch) empty() bool { return len(b.threads) == 0 }
@@ -66,84 +65,41 @@ func (b *batch) decide(ctx context.Context, j *job) error {
 		}
 		rows[i] = r
 	}
-	if a.Key != "" && b.known(j, rows[0]) {
+	known, err := b.known(j, rows[0])
+	if err != nil {
+		return b.refuse(j, err)
+	}
+	if known {
+		b.jobs = append(b.jobs, j)
 		return nil
 	}
 	on := make([]State, len(rows))
 	for i, r := range rows {
 		on[i] = r.State
 	}
+	if err := b.name(ctx, a, rows[0].tenant, &on[0]); err != nil {
+		return err
+	}
 	writes, err := a.Decide(b.now, on)
 	if err != nil {
-		j.err = err
-		b.w.s.opt.Metric.Store.Refusals.Of(refusal(err)).Inc()
-		return nil
+		return b.refuse(j, err)
 	}
 	if len(writes) != len(rows) {
 		return fmt.Errorf("decided %d writes for %d threads", len(writes), len(rows))
 	}
+	if err := b.giveKeys(a, writes[0].Events[writes[0].Cut:]); err != nil {
+		return err
+	}
 	b.place(j, rows, writes)
 	b.jobs = append(b.jobs, j)
-	if a.Key != "" {
-		b.keys[threadKey{a.Threads[0], a.Key}] = j
-	}
 	return nil
 }
 
-// lookUpKeys finds which keys of the jobs were used before, in one statement.
-func (b *batch) lookUpKeys(ctx context.Context, jobs []*job) error {
-	var pairs [][]any
-	address := map[int64]tandem.Address{}
-	for _, j := range jobs {
-		if j.append.Key == "" {
-			continue
-		}
-		r, err := b.load(ctx, j.append.Threads[0])
-		if refused := (*tandem.Error)(nil); errors.As(err, &refused) {
-			continue // decide will say so
-		}
-		if err != nil {
-			return err
-		}
-		if id := r.Thread.ID; id != 0 {
-			address[id] = j.append.Threads[0]
-			pairs = append(pairs, []any{id, j.append.Key})
-		}
-	}
-	return b.w.bulkQuery(ctx, b.w.keys, pairs, func(rows *sql.Rows) error {
-		var thread int64
-		e, err := scanEvent(withThread{rows, &thread})
-		if err == nil {
-			b.used[threadKey{address[thread], e.Key}] = &e
-		}
-		return err
-	})
-}
-
-// known answers an append whose key was used before, in the database or earlier
-// in this batch.
-func (b *batch) known(j *job, r *row) bool {
-	k := threadKey{j.append.Threads[0], j.append.Key}
-	if first := b.keys[k]; first != nil {
-		if first.append.KeySum != j.append.KeySum {
-			j.err = errMismatch()
-			return true
-		}
-		j.result = first.result
-		j.result.Repeat = true
-		j.result.Turn = nil
-		return true
-	}
-	e := b.used[k]
-	switch {
-	case e == nil:
-		return false
-	case e.KeySum != j.append.KeySum:
-		j.err = errMismatch()
-	default:
-		j.result = Result{Repeat: true, Threads: []tandem.Thread{r.Thread}, Events: [][]tandem.Event{{*e}}, Active: []*tandem.Conversation{r.Active}}
-	}
-	return true
+// refuse gives j its error and fails no other.
+func (b *batch) refuse(j *job, err error) error {
+	j.err = err
+	b.w.s.opt.Metric.Store.Refusals.Of(refusal(err)).Inc()
+	return nil
 }
 
 // refusal names an error for the counter of refusals.
@@ -163,10 +119,6 @@ func refusal(err error) string {
 	return "failed"
 }
 
-func errMismatch() error {
-	return tandem.Errorf(tandem.Mismatch, "this key was already used for another message")
-}
-
 // place numbers, dates and chains the events of a decision and remembers them.
 func (b *batch) place(j *job, old []*row, writes []Write) {
 	j.result = Result{Threads: make([]tandem.Thread, len(old)), Events: make([][]tandem.Event, len(old)), Active: make([]*tandem.Conversation, len(old)), Sessions: make([]*Session, len(old))}
@@ -180,10 +132,9 @@ func (b *batch) place(j *job, old []*row, writes []Write) {
 		for k := range w.Events {
 			b.number(&w.Events[k], &r.Thread)
 		}
-		if i == 0 && len(w.Events) > w.Cut && j.append.Key != "" {
-			w.Events[w.Cut].Key, w.Events[w.Cut].KeySum = j.append.Key, j.append.KeySum
-		}
 		if c := w.Conversation; c != nil {
+			c.Address = addr
+			b.changed[tenantConversation{addr.Tenant, c.ID}] = c
 			r.Active = nil
 			if c.Status == tandem.StatusActive {
 				r.Active = c
@@ -191,6 +142,9 @@ func (b *batch) place(j *job, old []*row, writes []Write) {
 		}
 		if w.Session != nil {
 			r.Session = w.Session
+		}
+		for k := range w.Dues {
+			w.Dues[k].Tenant, w.Dues[k].Address = addr.Tenant, addr
 		}
 		b.completeTurns(w, addr)
 		now := &r
@@ -203,7 +157,7 @@ func (b *batch) place(j *job, old []*row, writes []Write) {
 		if w.Turn != nil {
 			j.result.Turn = w.Turn
 		}
-		j.told = append(j.told, Committed{Address: addr, Thread: r.Thread, Events: w.Events, Conversation: w.Conversation, Turn: w.Turn, EndTurns: w.EndTurns})
+		j.told = append(j.told, Committed{Address: addr, Thread: r.Thread, Events: w.Events, Conversation: w.Conversation, Turn: w.Turn, EndTurns: w.EndTurns, Dues: w.Dues})
 	}
 }
 
@@ -344,6 +298,12 @@ func (b *batch) writeRest(ctx context.Context, p placed) error {
 			return fmt.Errorf("write conversation: %w", err)
 		}
 	}
+	if err := b.writeDues(ctx, p.row.tenant, thread, w.Dues); err != nil {
+		return err
+	}
+	if err := b.writeAcks(ctx, thread, w.Acks); err != nil {
+		return err
+	}
 	for i := range w.Audits {
 		if err := b.w.exec(ctx, insertAudit, w.Audits[i].args(p.row.tenant, b.now)...); err != nil {
 			return fmt.Errorf("write audit: %w", err)
@@ -387,10 +347,11 @@ func (b *batch) writeConversation(ctx context.Context, tenant, thread int64, c *
 		return err
 	}
 	return b.w.exec(ctx, `insert into conversation
-		(tenant, id, thread, status, mode, urgency, admin_id, opened_at, waiting_since, ended_at, first_seq, rev, body)
-		values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+		(tenant, id, thread, status, mode, urgency, admin_id, opened_at, waiting_since, ended_at, first_seq, rev, call_id, body)
+		values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
 		on conflict (tenant, id) do update set status = excluded.status, mode = excluded.mode, urgency = excluded.urgency,
-		admin_id = excluded.admin_id, waiting_since = excluded.waiting_since, ended_at = excluded.ended_at, rev = excluded.rev, body = excluded.body`,
+		admin_id = excluded.admin_id, waiting_since = excluded.waiting_since, ended_at = excluded.ended_at, rev = excluded.rev,
+		call_id = excluded.call_id, body = excluded.body`,
 		tenant, c.ID, thread, string(c.Status), string(c.Mode), c.Urgency.Rank(), c.AdminID, micros(c.OpenedAt),
-		micros(c.WaitingSince), micros(c.EndedAt), c.FirstSeq, rev, body)
+		micros(c.WaitingSince), micros(c.EndedAt), c.FirstSeq, rev, c.CallID, body)
 }

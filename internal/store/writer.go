@@ -192,7 +192,8 @@ func (w *writer) tryBatch(jobs []*job) (unknown bool, err error) {
 }
 
 // landed reports whether an append whose COMMIT has an unknown outcome is in the
-// database: its first event's id was made before the transaction.
+// database: an event with its first event's number and hash is. A second try would
+// have another time, and so another hash, even if it makes the same id.
 func (w *writer) landed(j *job) bool {
 	i := slices.IndexFunc(j.told, func(c Committed) bool { return len(c.Events) > 0 })
 	if j.err != nil || i < 0 {
@@ -200,8 +201,8 @@ func (w *writer) landed(j *job) bool {
 	}
 	e := j.told[i].Events[0]
 	var one int
-	err := w.s.conn.QueryRowContext(w.s.ctx, `select 1 from event where thread = ? and id = ? and seq = ?`,
-		j.told[i].Thread.ID, e.ID, e.Seq).Scan(&one)
+	err := w.s.conn.QueryRowContext(w.s.ctx, `select 1 from event where thread = ? and seq = ? and hash = ?`,
+		j.told[i].Thread.ID, e.Seq, e.Hash[:]).Scan(&one)
 	return err == nil
 }
 
