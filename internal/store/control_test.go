@@ -171,7 +171,8 @@ func TestConversations_areFoundByHolderAndPlace(t *testing.T) {
 			}
 		}
 	}
-	if err := s.DisableAccount(t.Context(), "default", "gone"); err != nil {
+	disabled := true
+	if _, err := s.ChangeAccount(t.Context(), "default", "gone", AccountChange{Disabled: &disabled}); err != nil {
 		t.Fatal(err)
 	}
 	for i, c := range []struct {
