@@ -95,7 +95,7 @@ func TestAcks_neverGoBack(t *testing.T) {
 // Broken by asking the database alone (an earlier append of the same batch is
 // overlooked) and by leaving the tenant out.
 func TestAppend_seesTheConversationThatItNames(t *testing.T) {
-	for _, batch := range []bool{false, true} {
+	for _, shared := range []bool{false, true} {
 		s := open(t, Options{})
 		if err := s.EnsureTenant(t.Context(), "other"); err != nil {
 			t.Fatal(err)
@@ -130,21 +130,19 @@ func TestAppend_seesTheConversationThatItNames(t *testing.T) {
 			look(ann, "conv_b", "call_1"),
 			look(ann, "", ""),
 		}
-		var errs []error
-		if batch {
-			_, errs = together(t, s, appends)
-		} else {
-			for _, a := range appends {
-				_, err := s.Append(t.Context(), a)
-				errs = append(errs, err)
-			}
+		alone := appends
+		if shared {
+			alone = appends[:4] // and the rest in one transaction
 		}
-		if err := errors.Join(errs...); err != nil {
-			t.Fatal(err)
+		for _, a := range alone {
+			mustAppend(t, s, a)
+		}
+		if _, errs := together(t, s, appends[len(alone):]); errors.Join(errs...) != nil {
+			t.Fatal(errs)
 		}
 		want := "none, none | ann ACTIVE, ann ACTIVE | none, none | none, none | ann ENDED, none | bob ACTIVE, bob ACTIVE | none, none"
 		if got := strings.Join(seen, " | "); got != want {
-			t.Errorf("in a batch %v:\n%s, want\n%s", batch, got, want)
+			t.Errorf("in a batch %v:\n%s, want\n%s", shared, got, want)
 		}
 		if c, err := s.Call(t.Context(), "default", "call_1"); err != nil || c.ID != "conv_b" {
 			t.Errorf("the call: %v %v", c.ID, err)
@@ -157,24 +155,9 @@ func TestAppend_seesTheConversationThatItNames(t *testing.T) {
 	}
 }
 
-// The queue and who holds what. Broken by leaving status, mode, workflow or tenant
-// out of a condition, and by an order by waiting time alone.
-func TestConversations_areFoundByHolderAndPlace(t *testing.T) {
-	s := open(t, Options{})
-	for _, tenant := range []string{"default", "other"} {
-		if err := s.EnsureTenant(t.Context(), tenant); err != nil {
-			t.Fatal(err)
-		}
-		for _, name := range []string{"op", "gone"} {
-			if err := s.AddAccount(t.Context(), Account{Tenant: tenant, Username: name, Role: tandem.Operator}); err != nil {
-				t.Fatal(err)
-			}
-		}
-	}
-	disabled := true
-	if _, err := s.ChangeAccount(t.Context(), "default", "gone", AccountChange{Disabled: &disabled}); err != nil {
-		t.Fatal(err)
-	}
+// crowd is the conversations of two tenants: who waits, who is held, by whom.
+func crowd(t *testing.T, s *Store) {
+	t.Helper()
 	for i, c := range []struct {
 		tenant, workflow, id string
 		mode                 tandem.Mode
@@ -208,6 +191,27 @@ func TestConversations_areFoundByHolderAndPlace(t *testing.T) {
 			}
 		}))
 	}
+}
+
+// The queue and who holds what. Broken by leaving status, mode, workflow or tenant
+// out of a condition, and by an order by waiting time alone.
+func TestConversations_areFoundByHolderAndPlace(t *testing.T) {
+	s := open(t, Options{})
+	for _, tenant := range []string{"default", "other"} {
+		if err := s.EnsureTenant(t.Context(), tenant); err != nil {
+			t.Fatal(err)
+		}
+		for _, name := range []string{"op", "gone"} {
+			if err := s.AddAccount(t.Context(), Account{Tenant: tenant, Username: name, Role: tandem.Operator}); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	disabled := true
+	if _, err := s.ChangeAccount(t.Context(), "default", "gone", AccountChange{Disabled: &disabled}); err != nil {
+		t.Fatal(err)
+	}
+	crowd(t, s)
 	ids := func(list []tandem.Conversation, err error) string {
 		t.Helper()
 		if err != nil {

@@ -115,7 +115,7 @@ func TestAppend_isWrongWithMoreKeysThanEventsOrTwoKindsOfKeys(t *testing.T) {
 	}
 }
 
-// Decision 11. Ids come from the thread's counter, nobody knows whether a COMMIT
+// Decision 13. Ids come from the thread's counter, nobody knows whether a COMMIT
 // happened, and the first append decides otherwise at its second try. Broken by
 // comparing number and id: the second append's were given to the first's second
 // event, so it is taken for stored and lost. Broken by not asking: all twice.
