@@ -202,7 +202,7 @@ func TestConversations_areFoundByHolderAndPlace(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, name := range []string{"op", "gone"} {
-			if err := s.AddAccount(t.Context(), Account{Tenant: tenant, Username: name, Role: tandem.Operator}); err != nil {
+			if err := s.AddAccount(t.Context(), Account{Tenant: tenant, Username: name, Role: tandem.Operator}, AuditOf(boss, "user-add", "", name)); err != nil {
 				t.Fatal(err)
 			}
 		}
