@@ -30,7 +30,9 @@ func (c ServeCmd) Run(s *session) error {
 	for _, warning := range config.warnings() {
 		log.Warn(warning)
 	}
-	return serve(s.ctx, config, log, source.load, nil)
+	return serve(s.ctx, config, log, source.load, func(n *node, addrs []net.Listener) error {
+		return welcome(s, config, n, addrs)
+	})
 }
 
 // newLog writes JSON lines, or readable ones on a terminal. What looks like a

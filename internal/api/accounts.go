@@ -103,6 +103,36 @@ func (t *tries) giveBack() {
 	}
 }
 
+type linkRequest struct {
+	Code string `json:"code"`
+}
+
+// link signs in whom a link signs in. Codes that are not good count against the
+// address.
+func (s *Server) link(w http.ResponseWriter, r *http.Request, _ tandem.Principal) error {
+	if err := s.chargeAddress(r).err(); err != nil {
+		return err
+	}
+	var in linkRequest
+	if err := s.decode(w, r, &in); err != nil {
+		return err
+	}
+	if in.Code == "" {
+		return tandem.Errorf(tandem.Invalid, "code is required")
+	}
+	tries, err := s.tries(r)
+	if err != nil {
+		return err
+	}
+	signed, err := s.opt.Auth.FollowLink(r.Context(), auth.Secret(in.Code), s.nearby(r), s.from(r))
+	if err != nil {
+		return err
+	}
+	tries.giveBack()
+	replySignedIn(w, signed)
+	return nil
+}
+
 type done struct {
 	Success bool `json:"success"`
 }

@@ -96,6 +96,39 @@ func TestTranscript_login(t *testing.T) {
 	tr.golden("login.txt")
 }
 
+// Signing in with a link, to the byte. Seen to fail by asking of a link for this
+// machine only that no page follows it.
+func TestTranscript_link(t *testing.T) {
+	t.Parallel()
+	s := open(t, desktest.Options{Clock: atNoon})
+	s.account(auth.AccountRequest{Username: "maya", Name: "Maya", Role: tandem.Operator})
+	link := func(r auth.LinkRequest) string {
+		t.Helper()
+		r.Tenant, r.Username, r.TTL = "default", "maya", time.Hour
+		code, err := s.Auth.CreateLink(t.Context(), r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return `{"code":"` + code.Reveal() + `"}`
+	}
+	tr := newTranscript(s)
+	follow := func(name, body string, header ...string) { tr.ask(name, "POST", "/api/auth/link", "", body, header...) }
+	here, once := link(auth.LinkRequest{Local: true}), link(auth.LinkRequest{Once: true})
+	follow("on this machine, from a page", here, "Origin", "http://localhost:8080")
+	follow("again", here)
+	follow("through a proxy", here, "X-Forwarded-For", "192.0.2.1")
+	follow("once, through a proxy", once, "X-Forwarded-For", "192.0.2.1")
+	follow("once more", once)
+	follow("nothing", `{}`)
+	follow("not JSON", `[`)
+	for range 2 {
+		follow("what is no code", `{"code":"ln-0123456789abcdef"}`)
+	}
+	follow("the fifth that is not good", `{"code":"x"}`)
+	follow("too many", here)
+	tr.golden("link.txt")
+}
+
 // Five attempts may fail, of an account from anywhere and from an address on any
 // account, in a minute each; the sixth is not even looked at. Who gets in has used
 // nothing up. Seen to fail by one, by counting the name as it was written, and by

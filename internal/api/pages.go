@@ -82,9 +82,12 @@ func (s *Server) metrics(w http.ResponseWriter, r *http.Request, _ tandem.Princi
 // local reports whether a program on this machine asks for itself: neither a
 // proxy on it in somebody else's name, nor a page that a browser on it shows.
 func (s *Server) local(r *http.Request) bool {
-	if r.Header.Get("Origin") != "" {
-		return false
-	}
+	return r.Header.Get("Origin") == "" && s.nearby(r)
+}
+
+// nearby reports whether a request comes from this machine, also from a page that
+// a browser on it shows, but not through a proxy on it.
+func (s *Server) nearby(r *http.Request) bool {
 	for name := range r.Header {
 		if name == "Forwarded" || strings.HasPrefix(name, "X-Forwarded-") || name == "X-Real-Ip" || name == "Via" {
 			return false

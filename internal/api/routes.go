@@ -52,6 +52,7 @@ func routes() []route {
 		{pattern: "GET /api/conversations", form: formDetail, use: auth.Request, cost: costRequest, do: (*Server).conversations},
 
 		{pattern: "POST /api/auth/login", form: formLogin, do: (*Server).login},
+		{pattern: "POST /api/auth/link", form: formLogin, do: (*Server).link},
 		{pattern: "POST /api/auth/logout", form: formObject, use: auth.Request, cost: costRequest, do: (*Server).logout},
 		{pattern: "GET /api/auth/me", form: formObject, use: auth.Request, cost: costRequest, do: (*Server).me},
 		{pattern: "POST /api/auth/revoke", form: formObject, use: auth.Request, cost: costRequest, do: (*Server).revoke},

@@ -130,7 +130,7 @@ func (a *Auth) ChangeAccount(ctx context.Context, tenant, username string, c Acc
 // Account returns an account by its username; NotFound if there is none.
 func (a *Auth) Account(ctx context.Context, tenant, username string) (Account, error) {
 	found, err := a.opt.Store.Account(ctx, tenant, username)
-	if err == nil && found.Username != strings.ToLower(username) || tandem.KindOf(err) == tandem.NotFound && err != nil {
+	if err == nil && found.Username != strings.ToLower(username) || tandem.KindOf(err) == tandem.NotFound {
 		err = tandem.Errorf(tandem.NotFound, "There is no account '%s'.", username)
 	}
 	found.Password = ""

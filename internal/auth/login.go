@@ -62,7 +62,7 @@ func (a *Auth) Login(ctx context.Context, r LoginRequest) (SignedIn, error) {
 	}
 	by := Audit{Tenant: found.Tenant, Principal: found.Username, Role: found.Role, Credential: tandem.CredentialPassword, Action: "login", From: r.From}
 	in, err := a.signIn(ctx, found, by)
-	if tandem.KindOf(err) == tandem.NotFound && err != nil {
+	if tandem.KindOf(err) == tandem.NotFound {
 		return SignedIn{}, a.noLogin(ctx, found, r) // it changed in this moment
 	}
 	return in, err

@@ -59,7 +59,7 @@ func fromKey(p tandem.Principal) bool {
 // Revoke says what to take back: one of JTI, Subject and Key.
 type Revoke struct {
 	JTI     string // one token, with the tickets made from it; a token renewed from it has a jti of its own
-	Subject string // all that a subject was given until now: tokens, also renewed ones, tickets, a participant's keys; in any letter case
+	Subject string // all that a subject was given until now: tokens, also renewed ones, tickets, links, a participant's keys; in any letter case
 	Key     string // one API key by its id, with the tickets made from it
 
 	By tandem.Principal // who does it; zero: a command

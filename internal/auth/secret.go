@@ -33,7 +33,7 @@ func (s Secret) LogValue() slog.Value { return slog.StringValue(redacted) }
 func (s Secret) MarshalText() ([]byte, error) { return []byte(redacted), nil }
 
 // credentials finds what looks like a credential inside of other text.
-var credentials = regexp.MustCompile(`\b(?:sk|tk)-[A-Za-z0-9_-]{8,}|\beyJ[A-Za-z0-9_-]{4,}(?:\.[A-Za-z0-9_-]*)*`)
+var credentials = regexp.MustCompile(`\b(?:sk|tk|ln)-[A-Za-z0-9_-]{8,}|\beyJ[A-Za-z0-9_-]{4,}(?:\.[A-Za-z0-9_-]*)*`)
 
 // Redact replaces everything in s that has the form of a credential.
 func Redact(s string) string { return credentials.ReplaceAllString(s, redacted) }

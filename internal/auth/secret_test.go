@@ -61,6 +61,7 @@ func TestRedact_findsCredentialsInsideOfText(t *testing.T) {
 	for in, want := range map[string]string{
 		"Get \"http://h/?apikey=sk-abcdefgh&x=1\"": "Get \"http://h/?apikey=[redacted]&x=1\"",
 		"ticket tk-abc_def-ghi.":                   "ticket [redacted].",
+		"/console/#in=ln-abc_def-ghi":              "/console/#in=[redacted]",
 		"token=eyJhbGciOiJub25lIn0.e30.sig_x end":  "token=[redacted] end",
 		"eyJhbGciOiJub25lIn0..":                    "[redacted]",
 		"Bearer eyJhbGci":                          "Bearer [redacted]",

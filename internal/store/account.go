@@ -104,12 +104,8 @@ func (s *Store) Accounts(ctx context.Context, tenant string) ([]Account, error) 
 // before or after.
 func (s *Store) SignIn(ctx context.Context, a Account, by Audit) error {
 	return s.update(ctx, func(ctx context.Context, q querier) error {
-		_, now, err := accountRow(ctx, q, a.Tenant, a.Username)
-		if err != nil {
+		if err := unchanged(ctx, q, a); err != nil {
 			return err
-		}
-		if !now.Disabled.IsZero() || !reflect.DeepEqual(now, a) {
-			return tandem.Errorf(tandem.NotFound, "the account has changed")
 		}
 		tenant, err := tenantID(ctx, q, a.Tenant)
 		if err != nil {

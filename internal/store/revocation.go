@@ -28,7 +28,7 @@ type Revocation struct {
 
 // Revoke stores a revocation at the store's present time and raises
 // revocations.rev. One of a subject also revokes the API keys that were made for
-// this participant. Of the same thing the latest time counts. It is written down
+// this participant and the links that sign it in. Of the same thing the latest time counts. It is written down
 // who did it. NotFound if the tenant does not exist.
 func (s *Store) Revoke(ctx context.Context, r Revocation, by Audit) error {
 	return s.update(ctx, func(ctx context.Context, q querier) error {
@@ -49,11 +49,14 @@ func (s *Store) Revoke(ctx context.Context, r Revocation, by Audit) error {
 	})
 }
 
-// revokeSubject writes a revocation of a subject, and revokes the API keys that
-// were made for this participant.
+// revokeSubject writes a revocation of a subject, revokes the API keys that were
+// made for this participant, and forgets the links that sign it in.
 func revokeSubject(ctx context.Context, q querier, tenant int64, r Revocation) error {
 	_, err := q.ExecContext(ctx, `update api_key set revoked_at = ? where tenant = ? and role = ? and subject = ? and revoked_at = 0`,
 		micros(r.At), tenant, string(tandem.Participant), r.Name)
+	if err == nil {
+		_, err = q.ExecContext(ctx, `delete from login_link where tenant = ? and username = ?`, tenant, r.Name)
+	}
 	if err == nil {
 		_, err = addRevoked(ctx, q, tenant, r)
 	}

@@ -76,7 +76,7 @@ func (s *Store) UseTicket(ctx context.Context, id string, bound []byte, now time
 }
 
 // TrimCredentials forgets what cannot matter any more: tickets that were never
-// used in time, were used up or have expired, revocations of what has expired by
+// used in time, were used up or have expired, links that have, revocations of what has expired by
 // itself, retired secrets. Tickets that never expire go at idle: those first used
 // before then. Call it now and then.
 func (s *Store) TrimCredentials(ctx context.Context, now, idle time.Time) error {
@@ -88,6 +88,7 @@ func (s *Store) TrimCredentials(ctx context.Context, now, idle time.Time) error 
 		}{
 			{`delete from ticket where used_at = 0 and first_by < ?`, []any{at}},
 			{`delete from ticket where used_at <> 0 and (purpose = 'socket' or (expires_at <> 0 and expires_at < ?) or used_at < ?)`, []any{at, before}},
+			{`delete from login_link where expires_at < ?`, []any{at}},
 			{`delete from revoked where until < ?`, []any{at}},
 			{`delete from secret where is_current is null and until < ?`, []any{at}},
 		} {

@@ -27,8 +27,9 @@ var openapiExamples = map[string]example{
 		right: []string{`{"username":"maya","email":"maya@example.org","password":"x","tenant":"default"}`},
 		wrong: []string{`{"password":"x"}`, `{"username":"maya","password":""}`}, optional: "username email tenant",
 	},
-	"User": {right: []string{user}, wrong: []string{`{}`}},
-	"Role": {right: []string{`"participant"`, `"agent"`, `"operator"`, `"supervisor"`, `"owner"`}, wrong: []string{`"admin"`, `""`}},
+	"LinkCode": {right: []string{`{"code":"ln-0123456789abcdef"}`}, wrong: []string{`{"code":"ln-1"}`, `{"code":"sk-0123456789abcdef"}`}},
+	"User":     {right: []string{user}, wrong: []string{`{}`}},
+	"Role":     {right: []string{`"participant"`, `"agent"`, `"operator"`, `"supervisor"`, `"owner"`}, wrong: []string{`"admin"`, `""`}},
 	"SignedIn": {
 		right: []string{`{"success":true,"token":"eyJ.e30.x","expiresAt":` + at + `,"user":` + user + `}`},
 		wrong: []string{`{"success":true,"token":"","expiresAt":` + at + `,"user":` + user + `}`},
