@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/seed4677ff1f/tandem"
+	"github.com/seed4677ff1f/tandem/internal/desk"
 )
 
 // Config is the table of options and, filled in, what the server is told: each
@@ -41,6 +42,12 @@ type Config struct {
 	TokenTTL  time.Duration `yaml:"token_ttl" default:"12h" example:"1h" since:"0.1.0" help:"Life of the tokens that tandem token and refresh make."`
 	Texts     string        `yaml:"texts" example:"/etc/tandem/texts.yaml" since:"0.1.0" help:"YAML file of the sentences that participants see (person_soon, nobody_on_duty), by language. Empty: the built-in ones."`
 	Retention time.Duration `yaml:"retention" default:"180d" example:"30d" since:"0.1.0" help:"How long messages and events are kept after a conversation ended; older cursors get gap. 0: for ever."`
+
+	PushWhileHeld string        `yaml:"push_while_held" default:"draft" example:"refuse" enum:"draft,refuse" since:"0.1.0" help:"What becomes of an agent's push while an operator holds the conversation: draft (operators see it and send it with one key) or refuse (409)."`
+	PickupAfter   time.Duration `yaml:"pickup_after" default:"2m" example:"30s" since:"0.1.0" help:"Nobody took a waiting conversation for so long: its urgency goes one step up. 0: never."`
+	SilenceAfter  time.Duration `yaml:"silence_after" default:"10m" example:"5m" since:"0.1.0" help:"The holder of a conversation wrote nothing and had no open stream for so long: after a countdown it is given back. 0: never."`
+	OnSilence     string        `yaml:"on_silence" default:"queue" example:"keep" enum:"queue,agent,keep" since:"0.1.0" help:"Where it is given back to: queue, agent (never if CRITICAL), or keep, nowhere."`
+	EndAfter      time.Duration `yaml:"end_after" default:"24h" example:"4h" since:"0.1.0" help:"A text conversation without a word from anybody ends after so long. Calls are ended by their gateway. 0: never."`
 
 	Rate       tandem.Rate `yaml:"rate" default:"200/1m" example:"600/1m" since:"0.1.0" help:"Requests per participant, operator, or address before sign-in; a participant's posts: a tenth of it. Agent keys: key create --rate. Per node. 0: no limit."`
 	MaxStreams int         `yaml:"max_streams" default:"20" example:"100" since:"0.1.0" help:"Open streams per participant or operator, per node. 0: no limit."`
@@ -95,6 +102,14 @@ type ClaimsConfig struct {
 	Tenant   string `yaml:"tenant" default:"tenant" help:"Which of tenants."`
 	Workflow string `yaml:"workflow" default:"workflow" help:"The only workflow that the token is good for."`
 	Session  string `yaml:"session" default:"session" help:"The only session that the token is good for."`
+}
+
+// rules are the rules of conversations that this configuration asks for.
+func (c *Config) rules() *desk.Rules {
+	return &desk.Rules{
+		RefuseWhileHeld: c.PushWhileHeld == "refuse", PickupAfter: c.PickupAfter, SilenceAfter: c.SilenceAfter,
+		OnSilence: c.OnSilence, EndAfter: c.EndAfter,
+	}
 }
 
 // Limits are the limits that this configuration asks for.

@@ -83,8 +83,9 @@ func openNode(ctx context.Context, c Config, log *slog.Logger) (n *node, err err
 		Handoff: func(ctx context.Context, a tandem.Address, conversation string, req tandem.HandoffRequest) error {
 			return n.desk.AgentAsks(ctx, a, conversation, req)
 		},
+		Append: func(ctx context.Context, ap store.Append) (store.Result, error) { return n.desk.Append(ctx, ap) },
 	})
-	n.desk = desk.New(desk.Options{Store: n.store, Hub: n.hub, Turns: n.turns, Limits: c.Limits(), Metric: n.metric, Log: log})
+	n.desk = desk.New(desk.Options{Store: n.store, Hub: n.hub, Turns: n.turns, Limits: c.Limits(), Rules: c.rules(), Metric: n.metric, Log: log})
 	n.api = api.New(api.Options{
 		Desk: n.desk, Auth: n.auth, Limits: c.Limits(), Origins: c.Origins, TrustedProxies: c.TrustedProxies,
 		Tenant: c.Tenant, Workflow: c.Workflow, OpsElsewhere: c.OpsListen != "", Texts: texts, Ready: n.ready,
@@ -104,6 +105,7 @@ func (n *node) run() {
 	n.work.Go(func() {
 		n.auth.Run(ctx, func(match func(tandem.Principal) bool, reason string) { n.hub.EndStreams(match, reason) })
 	})
+	n.work.Go(func() { n.desk.Run(ctx) })
 	retention := n.config.Retention
 	n.work.Go(func() { n.trim(ctx, retention) })
 }

@@ -74,7 +74,7 @@ func (c *chatSocket) says(who tandem.Principal, in chatIn) error {
 	id := d.NewMessageID()
 	c.expect(id)
 	posted, err := d.Post(c.s.base, who, desk.Post{
-		Address: c.address, Type: tandem.Chat, Text: in.Content, ClientID: in.ClientID, ClientTime: in.Timestamp, Locale: c.locale, ID: id,
+		Address: c.address, Type: tandem.Chat, Text: in.Content, ClientID: in.ClientID, ClientTime: in.Timestamp, Locale: c.locale, ID: id, Named: true,
 	})
 	if err != nil || posted.Repeat {
 		c.passed(id)

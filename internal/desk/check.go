@@ -60,6 +60,24 @@ func (d *Desk) CheckText(text string) error {
 	return nil
 }
 
+// checkContent refuses a text that is empty, not UTF-8, or too long for who says
+// it: a person, or a program.
+func (d *Desk) checkContent(text string, person bool) error {
+	if strings.TrimSpace(text) == "" {
+		return tandem.Errorf(tandem.Invalid, "Message content cannot be empty")
+	}
+	if person {
+		return d.CheckText(text)
+	}
+	if !utf8.ValidString(text) {
+		return tandem.Errorf(tandem.Invalid, "Message content must be valid UTF-8")
+	}
+	if n := d.limits.Answer; n > 0 && len(text) > n {
+		return tandem.Errorf(tandem.TooLarge, "Message content cannot exceed %d bytes", n)
+	}
+	return nil
+}
+
 // checkData returns the JSON without its white space; nil for none and for null.
 func (d *Desk) checkData(data json.RawMessage) (json.RawMessage, error) {
 	if len(bytes.TrimSpace(data)) == 0 || string(bytes.TrimSpace(data)) == "null" {

@@ -27,6 +27,7 @@ type Options struct {
 	Hub    *hub.Hub
 	Turns  *turn.Runner
 	Limits tandem.Limits
+	Rules  *Rules       // nil: DefaultRules
 	Clock  tandem.Clock // nil: time.Now
 	Metric *metric.Set  // nil: none
 	Log    *slog.Logger // nil: none
@@ -39,9 +40,11 @@ type Desk struct {
 	hub    *hub.Hub
 	turns  *turn.Runner
 	limits tandem.Limits
+	rules  Rules
 	clock  tandem.Clock
 	metric *metric.Set
 	log    *slog.Logger
+	agenda *agenda // what Run has to do
 }
 
 // New returns a desk.
@@ -55,17 +58,30 @@ func New(opt Options) *Desk {
 	if opt.Log == nil {
 		opt.Log = slog.New(slog.DiscardHandler)
 	}
-	return &Desk{opt.Store, opt.Hub, opt.Turns, opt.Limits, opt.Clock, opt.Metric, opt.Log}
+	d := &Desk{
+		store: opt.Store, hub: opt.Hub, turns: opt.Turns, limits: opt.Limits, rules: DefaultRules(),
+		clock: opt.Clock, metric: opt.Metric, log: opt.Log, agenda: newAgenda(),
+	}
+	if opt.Rules != nil {
+		d.rules = *opt.Rules
+	}
+	return d
 }
 
 // Committed tells the hub and the turns what the store has committed. The wiring
 // gives it to the store as [store.Options.Committed].
 func (d *Desk) Committed(all []store.Committed) {
-	for _, c := range all {
+	for i := range all {
+		c := &all[i]
 		if len(c.Events) > 0 {
 			d.hub.Ring(c.Address, c.Events)
+			d.hub.Nudge(tandem.FeedAddress(c.Address.Tenant, c.Address.Workflow))
 		}
-		d.turns.Committed(c)
+		if c.Conversation != nil {
+			d.hub.Nudge(tandem.BoardAddress(c.Address.Tenant))
+		}
+		d.turns.Committed(*c)
+		d.noted(c)
 	}
 }
 

@@ -3,6 +3,7 @@ package desk_test
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -35,6 +36,7 @@ type setup struct {
 	limits *tandem.Limits
 	lose   func() bool
 	clock  tandem.Clock
+	rules  *desk.Rules
 }
 
 func open(t testing.TB, with setup) *office {
@@ -59,8 +61,9 @@ func open(t testing.TB, with setup) *office {
 		Handoff: func(ctx context.Context, a tandem.Address, conv string, req tandem.HandoffRequest) error {
 			return o.desk.AgentAsks(ctx, a, conv, req)
 		},
+		Append: func(ctx context.Context, ap store.Append) (store.Result, error) { return o.desk.Append(ctx, ap) },
 	})
-	o.desk = desk.New(desk.Options{Store: o.store, Hub: o.hub, Turns: o.turns, Limits: limits, Clock: with.clock})
+	o.desk = desk.New(desk.Options{Store: o.store, Hub: o.hub, Turns: o.turns, Limits: limits, Rules: with.rules, Clock: with.clock})
 	if err := o.turns.Start(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -84,9 +87,9 @@ func open(t testing.TB, with setup) *office {
 // readable is a codec whose frames tell in words what was shown.
 func readable() tandem.Codec {
 	return tandem.Codec{
-		Event: func(v tandem.View, _ tandem.Address, e *tandem.Event, _ int) []byte {
+		Event: func(v tandem.View, _ tandem.Address, e *tandem.Event, total int) []byte {
 			if e.Kind == tandem.KindState {
-				if v.Face != tandem.FaceChat {
+				if v.Face != tandem.FaceChat && v.Face != tandem.FaceConversation {
 					return nil
 				}
 				var c tandem.Conversation
@@ -97,6 +100,9 @@ func readable() tandem.Codec {
 			if err != nil {
 				return fmt.Appendf(nil, "[%d %v]", e.Seq, err)
 			}
+			if v.Face == tandem.FaceConversation {
+				return fmt.Appendf(nil, "[%d %s, total %d]", e.Seq, m.Text, total)
+			}
 			if m.Direction == tandem.Incoming && !v.Echo && v.Face != tandem.FaceChat {
 				return nil
 			}
@@ -104,6 +110,12 @@ func readable() tandem.Codec {
 				return fmt.Appendf(nil, "[%d %s]", e.Seq, m.Finish)
 			}
 			return fmt.Appendf(nil, "[%d %s %s]", e.Seq, m.Type, m.Text)
+		},
+		Messages: func(_ tandem.View, _ tandem.Address, together []*tandem.Event, total int) []byte {
+			return fmt.Appendf(nil, "[%d together: %d of %d]", together[0].Seq, len(together), total)
+		},
+		Notice: func(_ tandem.View, _ tandem.Address, n tandem.Notice) []byte {
+			return fmt.Appendf(nil, "{%d %s %s %d}", n.Kind, n.Name, n.MessageID, n.Place)
 		},
 		Start: func(_ tandem.View, _ tandem.Address, _ tandem.AnswerStarted, _ *tandem.Event) []byte {
 			return []byte("<")
@@ -221,3 +233,12 @@ func (s scripted) Reply(ctx context.Context, _ tandem.Question, emit func(tandem
 }
 
 func answeredBy(a turn.Agent) []turn.Spec { return []turn.Spec{turn.DefaultSpec("bot", a)} }
+
+// answerer is an agent that answers with one text.
+type answerer func(tandem.Question) string
+
+func (a answerer) Reply(_ context.Context, q tandem.Question, emit func(tandem.Piece) error) error {
+	return emit(tandem.Piece{Text: a(q)})
+}
+
+func asError(err error, to **tandem.Error) bool { return errors.As(err, to) }

@@ -13,7 +13,12 @@ type Follow struct {
 	Principal tandem.Principal
 	Address   tandem.Address
 	View      tandem.View // Audience is lowered to what the principal may see
-	Filter    tandem.Filter
+
+	// Conversation, if set, is the one to follow, in place of a whole thread: the
+	// stream begins with its messages and ends with it.
+	Conversation string
+
+	Filter tandem.Filter
 
 	// After is the place to go on from. Without it and without Unknown the
 	// stream starts at the head.
@@ -39,6 +44,8 @@ type Follow struct {
 	// Own, if set, reports whether this very connection caused the message, and
 	// needs not be shown it again.
 	Own func(id string) bool
+
+	bell chan struct{} // of the stream that this one is a part of
 }
 
 // Follower is one reader's way along a thread: the one loop that serves history
@@ -64,6 +71,16 @@ type Follower struct {
 	gap    *tandem.Gap   // to be told first
 	reset  bool          // to be told first
 	last   bool          // the server ends: after one more look at what there is, so does the stream
+	hidden int64         // of a participant: up to here it deleted what there was
+
+	// Of a stream of one conversation; see show_conversation.go.
+	initial  *Snapshot    // to be told first
+	row      *Seen        // to be told after it
+	total    int          // messages that count, up to cursor
+	group    []*hub.Entry // messages of one append, of which more are to come
+	finished string       // why the stream ends, once what there is was shown
+
+	noticed uint64 // number of the last notice that was shown
 
 	open   open  // the answer under way at cursor
 	replay int64 // up to this seq only finished answers are shown
@@ -90,10 +107,13 @@ type open struct {
 // from now on will be seen. Errors: Forbidden; TooMany for one stream too many.
 // The caller must Close the follower.
 func (d *Desk) Follow(ctx context.Context, req Follow) (*Follower, error) {
-	if err := mayRead(req.Principal, req.Address); err != nil {
+	if err := d.mayFollow(ctx, &req); err != nil {
 		return nil, err
 	}
-	w, err := d.hub.Watch(req.Address, req.Principal, hub.WatchOptions{Face: req.View.Face, Max: d.limits.Streams, Hangup: req.Hangup})
+	w, err := d.hub.Watch(req.Address, req.Principal, hub.WatchOptions{
+		Face: req.View.Face, Conversation: req.View.Conversation, Max: d.limits.Streams, Hangup: req.Hangup,
+		Bell: req.bell, Part: req.View.Part, Curious: req.View.Presence,
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -104,13 +124,32 @@ func (d *Desk) Follow(ctx context.Context, req Follow) (*Follower, error) {
 	if a := req.Principal.Audience(); a != tandem.Operators && f.view.Audience != a {
 		f.view.Audience = a
 	}
-	if err := f.place(ctx, &req); err != nil {
+	f.noticed = w.LastNotice()
+	place := f.place
+	if req.Conversation != "" {
+		place = f.placeConversation
+	}
+	if err := place(ctx, &req); err != nil {
 		w.Close()
 		return nil, err
+	}
+	if err := d.comesBack(ctx, req.Principal); err != nil {
+		d.log.Warn("a holder came back, and the countdown goes on", "err", err)
 	}
 	f.timer = time.NewTimer(time.Hour)
 	f.beat = d.clock().Add(f.heartbeat)
 	return f, nil
+}
+
+// mayFollow judges whether the principal may follow what it asks for, and finds
+// the thread of a conversation.
+func (d *Desk) mayFollow(ctx context.Context, req *Follow) error {
+	if req.Conversation == "" {
+		return mayRead(req.Principal, req.Address)
+	}
+	c, err := d.conversation(ctx, req.Principal, req.Conversation)
+	req.Address, req.View.Conversation, req.View.Presence, req.View.Tokens = c.Address, c.ID, true, true
+	return err
 }
 
 // place finds where the stream begins.
@@ -142,6 +181,9 @@ func (f *Follower) place(ctx context.Context, req *Follow) error {
 		f.cursor = page.Thread.HeadCursor()
 	}
 	f.told = f.cursor.Seq
+	if f.view.Audience == tandem.Everyone {
+		f.hidden = page.Thread.Hidden
+	}
 	if f.cursor.Seq == page.Thread.Head { // nothing to read until the next ring
 		f.fresh, f.rings = false, rings
 	}
@@ -193,6 +235,8 @@ type Batch struct {
 	Passed    tandem.Cursor // of a heartbeat: not zero if events passed that were not shown
 	Gap       *tandem.Gap   // these events are kept no more
 	Reset     bool          // the place given is not of this log
+	Initial   *Snapshot     // the conversation as it is; everything from its cursor on follows
+	Row       *Seen         // its present row, after Initial
 	Expiring  time.Time     // not zero: the credential ends then
 	Ended     string        // why the stream has to end
 }
@@ -238,7 +282,7 @@ func (f *Follower) look(ctx context.Context, b *Batch) (done bool, err error) {
 			if len(b.Frames) > 0 {
 				return true, nil
 			}
-			if more {
+			if more || f.finished != "" || f.initial != nil {
 				continue
 			}
 		}
@@ -250,6 +294,9 @@ func (f *Follower) look(ctx context.Context, b *Batch) (done bool, err error) {
 		}
 		if *b, done, err = f.tokens(ctx); err != nil || done {
 			return done, err
+		}
+		if *b, done = f.notices(); done {
+			return true, nil
 		}
 		if !f.fresh && !f.last { // else the answer under way has ended: read its end
 			return false, nil
@@ -276,58 +323,15 @@ func (f *Follower) first() (Batch, bool) {
 		f.reset = false
 		return Batch{Reset: true}, true
 	}
-	return Batch{}, false
-}
-
-// timed is what is due at now: the credential's end, the warning before it, or a
-// heartbeat.
-func (f *Follower) timed(now time.Time) (Batch, bool) {
-	if p := f.watch.Principal(); !p.Expires.IsZero() {
-		if !now.Before(p.Expires.Add(Leeway)) {
-			return Batch{Ended: EndExpired}, true
-		}
-		if f.warn > 0 && f.warned != p.Expires && !now.Before(p.Expires.Add(-f.warn)) {
-			f.warned = p.Expires
-			return Batch{Expiring: p.Expires}, true
-		}
+	if s := f.initial; s != nil {
+		f.initial = nil
+		return Batch{Initial: s}, true
 	}
-	if f.heartbeat > 0 && !now.Before(f.beat) {
-		for !f.beat.After(now) {
-			f.beat = f.beat.Add(f.heartbeat)
-		}
-		f.doubt = true
-		return f.pulse(), true
+	if r := f.row; r != nil {
+		f.row = nil
+		return Batch{Row: r}, true
 	}
-	return Batch{}, false
-}
-
-// verify looks, after a heartbeat, whether the log goes on although no bell rang:
-// a lost ring costs a late read, no more. One follower of a thread does it for all.
-func (f *Follower) verify(ctx context.Context) error {
-	if !f.doubt {
-		return nil
-	}
-	f.doubt = false
-	if !f.watch.Verify(f.desk.clock(), f.heartbeat/2) {
-		return nil
-	}
-	head, err := f.desk.store.Head(ctx, f.address)
-	if err == nil && head > f.cursor.Seq {
-		f.watch.Doubt()
-	}
-	return err
-}
-
-// wait waits for the bell or until something is due by the clock.
-func (f *Follower) wait(ctx context.Context) error {
-	f.timer.Reset(f.due().Sub(f.desk.clock()))
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-f.watch.Bell():
-	case <-f.timer.C:
-	}
-	return nil
+	return Batch{Ended: f.finished}, f.finished != ""
 }
 
 // Reasons for which streams end; clients see them.
@@ -335,33 +339,8 @@ const (
 	EndExpired  = "token expired"
 	EndShutdown = "server shutting down"
 	EndReplaced = hub.EndReplaced
+
+	EndConversation = "conversation ended" // the last frame said so
+	EndDenied       = "access"             // the conversation was given to somebody else
+	EndDeleted      = "thread deleted"     // an owner erased it, or the participant deleted it
 )
-
-func (f *Follower) pulse() Batch {
-	b := Batch{Heartbeat: true}
-	if f.cursor.Seq > f.told {
-		b.Passed, f.told = f.cursor, f.cursor.Seq
-	}
-	return b
-}
-
-// due is when Next has to wake by itself.
-func (f *Follower) due() time.Time {
-	p := f.watch.Principal()
-	at := f.desk.clock().Add(time.Hour)
-	sooner := func(t time.Time) {
-		if t.Before(at) {
-			at = t
-		}
-	}
-	if f.heartbeat > 0 {
-		sooner(f.beat)
-	}
-	if !p.Expires.IsZero() {
-		sooner(p.Expires.Add(Leeway))
-		if f.warn > 0 && f.warned != p.Expires {
-			sooner(p.Expires.Add(-f.warn))
-		}
-	}
-	return at
-}

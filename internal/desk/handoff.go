@@ -49,10 +49,15 @@ func (d *Desk) Escalate(ctx context.Context, p tandem.Principal, in Escalation) 
 		ids[0] = d.NewMessageID()
 	}
 	meta := metaOf(ctx, p, "")
-	res, err := d.store.Append(ctx, store.Append{
+	if p.Role != tandem.Participant {
+		if in.Address, err = d.home(ctx, in.Address); err != nil {
+			return after, false, err
+		}
+	}
+	res, err := d.Append(ctx, store.Append{
 		Threads: []tandem.Address{in.Address}, Key: keyOf(p, in.Key), KeySum: in.sum(""),
 		Decide: func(now time.Time, on []store.State) ([]store.Write, error) {
-			w, c, err := decideEscalation(now, on[0], in, meta, ids)
+			w, c, err := d.decideEscalation(now, on[0], in, meta, ids)
 			if c != nil {
 				after = *c
 			}
@@ -98,14 +103,15 @@ func (d *Desk) checkEscalation(in *Escalation) error {
 	return nil
 }
 
-func decideEscalation(now time.Time, on store.State, in Escalation, meta tandem.Meta, ids [2]string) (store.Write, *tandem.Conversation, error) {
+func (d *Desk) decideEscalation(now time.Time, on store.State, in Escalation, meta tandem.Meta, ids [2]string) (store.Write, *tandem.Conversation, error) {
 	w := store.Write{Thread: on.Thread}
 	var c tandem.Conversation
 	switch {
 	case on.Active == nil && in.Conversation != "", on.Active != nil && in.Conversation != "" && on.Active.ID != in.Conversation:
 		return w, nil, tandem.Errorf(tandem.Conflict, "the conversation has ended")
 	case on.Active == nil:
-		c = *openConversation(&w, in.Address, now, tandem.ModeAgent, "")
+		c = *d.openConversation(&w, in.Address, now, tandem.ModeAgent, "")
+		w.Dues = d.dues(now, &c)
 	default:
 		c = *on.Active // the shared one stays as it is
 	}
@@ -120,33 +126,29 @@ func decideEscalation(now time.Time, on store.State, in Escalation, meta tandem.
 		c.Escalated, c.Reason = true, in.Reason
 		if c.Mode == tandem.ModeAgent {
 			c.Mode, c.WaitingSince = tandem.ModeWaiting, now
+			c.Epoch = w.Thread.Control.Epoch
+			w.Dues = d.dues(now, &c)
 		}
-		e, err := handoffEvent(ids[0], &c, in, meta, nil)
+		e, _, err := handoffEvent(ids[0], &c, in, meta, nil)
 		if err != nil {
 			return w, nil, err
 		}
 		w.Events = append(w.Events, e)
 	}
 	c.Epoch = w.Thread.Control.Epoch
-	state, err := stateEvent(ids[1], &c)
-	if err != nil {
-		return w, nil, err
-	}
-	w.Events = append(w.Events, state)
-	w.Conversation = &c
-	return w, &c, nil
+	return w, &c, addState(&w, ids[1], &c)
 }
 
-func handoffEvent(id string, c *tandem.Conversation, in Escalation, meta tandem.Meta, target *tandem.Address) (tandem.Event, error) {
+func handoffEvent(id string, c *tandem.Conversation, in Escalation, meta tandem.Meta, target *tandem.Address) (e tandem.Event, m tandem.Message, err error) {
 	to := "person"
 	if target != nil {
 		to = target.Workflow
 	}
 	data, err := handoffData(in.Data, tandem.HandoffData{FromAgent: in.FromAgent, ToAgent: in.ToAgent, Reason: in.Reason, To: to, Urgency: in.Urgency})
 	if err != nil {
-		return tandem.Event{}, err
+		return e, m, err
 	}
-	m := tandem.Message{
+	m = tandem.Message{
 		Direction: tandem.Outgoing, Type: tandem.Handoff, Role: tandem.RoleSystem, Text: in.Text, Data: data,
 		Hint: in.Hint, RequestID: in.RequestID, Scope: in.Scope, Target: target,
 	}
@@ -154,7 +156,7 @@ func handoffEvent(id string, c *tandem.Conversation, in Escalation, meta tandem.
 		m.Conversation, m.Medium = c.ID, c.Medium
 	}
 	body, err := json.Marshal(m)
-	return tandem.Event{Kind: tandem.KindMessage, ID: id, Body: body, Meta: meta}, err
+	return tandem.Event{Kind: tandem.KindMessage, ID: id, Body: body, Meta: meta}, m, err
 }
 
 // handoffData adds our fields to those that came.
@@ -179,8 +181,8 @@ func handoffData(came json.RawMessage, ours tandem.HandoffData) (json.RawMessage
 
 // Handoff passes a participant on to another workflow: one atomic append of the
 // same message to both threads. The conversation stays on its thread; answering
-// says whose agent is to answer. Errors: as of Push; Invalid for a handoff to the
-// workflow it comes from.
+// says whose agent is to answer, and that agent gets the next turn. Errors: as of
+// Push; Invalid for a handoff to the workflow that answers.
 func (d *Desk) Handoff(ctx context.Context, p tandem.Principal, in Escalation, target tandem.Address) (tandem.Event, error) {
 	if err := mayPush(p, in.Address); err != nil {
 		return tandem.Event{}, err
@@ -194,33 +196,67 @@ func (d *Desk) Handoff(ctx context.Context, p tandem.Principal, in Escalation, t
 	if err := d.checkEscalation(&in); err != nil {
 		return tandem.Event{}, err
 	}
+	from := in.Address
+	var err error
+	if in.Address, err = d.home(ctx, from); err != nil {
+		return tandem.Event{}, err
+	}
 	now := d.clock()
-	id, changed, meta := tandem.NewID("msg_", now), tandem.NewID("evt_", now), metaOf(ctx, p, "")
-	res, err := d.store.Append(ctx, store.Append{
-		Threads: []tandem.Address{in.Address, target}, Key: keyOf(p, in.Key), KeySum: in.sum(target.Workflow),
-		Decide: func(_ time.Time, on []store.State) ([]store.Write, error) {
-			here, there := store.Write{Thread: on[0].Thread}, store.Write{Thread: on[1].Thread}
-			e, err := handoffEvent(id, on[0].Active, in, meta, &target)
-			if err != nil {
-				return nil, err
-			}
-			here.Events, there.Events = []tandem.Event{e}, []tandem.Event{e}
-			if on[0].Active != nil {
-				c := *on[0].Active
-				c.Answering = target.Workflow
-				state, err := stateEvent(changed, &c)
-				if err != nil {
-					return nil, err
-				}
-				here.Events, here.Conversation = append(here.Events, state), &c
-			}
-			return []store.Write{here, there}, nil
-		},
-	})
+	h := handingOn{
+		desk: d, in: in, target: target, meta: metaOf(ctx, p, ""), ids: [3]string{tandem.NewID("msg_", now), tandem.NewID("evt_", now), tandem.NewID("msg_", now)},
+		request: tandem.NewID("req_", now),
+	}
+	threads := []tandem.Address{in.Address, target}
+	if target == in.Address { // back to where it came from
+		threads = threads[:1]
+	}
+	res, err := d.Append(ctx, store.Append{Threads: threads, Key: keyOf(p, in.Key), KeySum: in.sum(target.Workflow), Decide: h.decide})
 	if err != nil {
 		return tandem.Event{}, err
 	}
 	return res.Events[0][0], nil
+}
+
+// handingOn is a handoff on its way into the log.
+type handingOn struct {
+	desk    *Desk
+	in      Escalation
+	target  tandem.Address
+	meta    tandem.Meta
+	ids     [3]string // of the message, the state event and the answer
+	request string    // requestId of the answer, if the handoff has none
+}
+
+// decide is Handoff's rule.
+func (h *handingOn) decide(now time.Time, on []store.State) ([]store.Write, error) {
+	writes := make([]store.Write, len(on))
+	e, m, err := handoffEvent(h.ids[0], on[0].Active, h.in, h.meta, &h.target)
+	for i := range on {
+		writes[i] = store.Write{Thread: on[i].Thread, Events: []tandem.Event{e}}
+	}
+	if err != nil || on[0].Active == nil {
+		return writes, err
+	}
+	if h.in.Conversation != "" && h.in.Conversation != on[0].Active.ID {
+		return nil, tandem.Errorf(tandem.Conflict, "the conversation has ended")
+	}
+	home, c := &writes[0], *on[0].Active
+	c.Answering = h.target.Workflow
+	if len(on) == 1 {
+		c.Answering = ""
+	} else {
+		writes[1].Thread.Control.Serves = c.Address.Workflow
+	}
+	if _, has := h.desk.turns.Closest(c.Address.Tenant, answering(&c, c.Address)); !has && c.Mode == tandem.ModeAgent {
+		c.Mode, c.WaitingSince, c.Epoch = tandem.ModeWaiting, now, home.Thread.Control.Epoch
+		home.Dues = h.desk.dues(now, &c)
+	}
+	if m.RequestID == "" {
+		m.RequestID = h.request
+	}
+	asker := tandem.Principal{Tenant: c.Address.Tenant, Subject: c.Address.Participant, Role: tandem.Participant, Name: c.Name}
+	h.desk.ask(home, &c, asker, &m, home.Thread.Head+1, "", h.ids[2])
+	return writes, addState(home, h.ids[1], &c)
 }
 
 // AgentAsks is what an answering agent's wish to hand on becomes. The turns call

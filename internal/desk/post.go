@@ -27,6 +27,7 @@ type Post struct {
 	Medium     string
 	Locale     string
 	ID         string // made with NewMessageID before; made here if empty
+	Named      bool   // the sender waits for exactly this ID
 }
 
 // Posted is what became of a post.
@@ -35,6 +36,7 @@ type Posted struct {
 	RequestID string
 	Repeat    bool // the key was used before: nothing was stored now
 	Answered  bool // an agent will answer it
+	Draft     bool // of a push: an operator holds, and only operators see it
 }
 
 // NewMessageID makes the id of a message that is about to be posted.
@@ -67,7 +69,7 @@ func (d *Desk) Post(ctx context.Context, p tandem.Principal, in Post) (Posted, e
 	decide := func(now time.Time, on []store.State) ([]store.Write, error) {
 		return d.decidePost(now, on[0], p, in, m, e, answer, opened)
 	}
-	res, err := d.store.Append(ctx, store.Append{Threads: []tandem.Address{in.Address}, Key: postKey(p, in), KeySum: sum, Decide: decide})
+	res, err := d.Append(ctx, store.Append{Threads: []tandem.Address{in.Address}, Key: postKey(p, in), KeySum: sum, Decide: decide})
 	if err != nil {
 		return Posted{}, err
 	}
@@ -92,9 +94,10 @@ func (d *Desk) decidePost(now time.Time, on store.State, p tandem.Principal, in 
 		if !has {
 			mode = tandem.ModeWaiting
 		}
-		conv = openConversation(&w, in.Address, now, mode, m.Medium)
+		conv = d.openConversation(&w, in.Address, now, mode, m.Medium)
 		conv.Name = m.Name
 		w.Conversation = conv
+		w.Dues = d.dues(now, conv)
 	}
 	if conv != nil {
 		m.Conversation = conv.ID
@@ -102,24 +105,21 @@ func (d *Desk) decidePost(now time.Time, on store.State, p tandem.Principal, in 
 			m.Medium = conv.Medium
 		}
 	}
+	if in.Type == tandem.Chat && !in.Named {
+		e.ID = messageID(&w, conv, e.ID)
+	}
 	var err error
 	if e.Body, err = json.Marshal(m); err != nil {
 		return nil, err
 	}
 	w.Events = []tandem.Event{e}
 	if w.Conversation != nil {
-		state, err := stateEvent(opened, conv)
-		if err != nil {
+		if err := addState(&w, opened, conv); err != nil {
 			return nil, err
 		}
-		w.Events = append(w.Events, state)
 	}
-	speaks := has && conv != nil && (conv.Mode == tandem.ModeAgent || conv.Mode == tandem.ModeWaiting && !spec.Silent)
-	if speaks && (in.Type == tandem.Chat || spec.Data) {
-		w.Turn = &store.Turn{
-			Answer: answer, Conversation: conv.ID, RequestID: m.RequestID, Scope: m.Scope,
-			Workflow: answering(conv, in.Address), User: userOf(p, spec.UserClaims), Locale: in.Locale,
-		}
+	if has && conv != nil && (in.Type == tandem.Chat || spec.Data) {
+		d.ask(&w, conv, p, &m, w.Thread.Head+1, in.Locale, answer)
 	}
 	return []store.Write{w}, nil
 }
@@ -134,7 +134,7 @@ func answering(c *tandem.Conversation, a tandem.Address) string {
 
 // openConversation begins a conversation on the thread that w writes to, under the id that
 // was reserved for it.
-func openConversation(w *store.Write, a tandem.Address, now time.Time, mode tandem.Mode, medium string) *tandem.Conversation {
+func (d *Desk) openConversation(w *store.Write, a tandem.Address, now time.Time, mode tandem.Mode, medium string) *tandem.Conversation {
 	id := w.Thread.Control.Reserved
 	if id == "" {
 		id = tandem.NewID("conv_", now)
@@ -143,6 +143,7 @@ func openConversation(w *store.Write, a tandem.Address, now time.Time, mode tand
 		medium = "Text"
 	}
 	w.Thread.Control.Conversation, w.Thread.Control.Reserved = id, ""
+	w.Thread.Counter = 0
 	c := &tandem.Conversation{
 		ID: id, Address: a, Status: tandem.StatusActive, Mode: mode, Urgency: tandem.UrgencyNormal, Medium: medium,
 		Timestamp: now.UTC().Format(time.RFC3339), OpenedAt: now, Epoch: w.Thread.Control.Epoch, FirstSeq: w.Thread.Head + 1,

@@ -30,7 +30,7 @@ func (o *office) conversation(name string) tandem.Conversation {
 	}
 	for _, c := range list {
 		if c.Address == addr(name) {
-			return c
+			return c.Conversation
 		}
 	}
 	return tandem.Conversation{}

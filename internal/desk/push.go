@@ -21,6 +21,9 @@ type Push struct {
 	RequestID string
 	Key       string // Idempotency-Key
 	Name      string // display name; empty: the credential's
+	Epoch     *int64 // the control epoch that the sender knows; another one counts as held
+	OnHeld    string // draft or refuse; empty: as the server's rules are
+	Spoken    bool   // it was heard already on its medium
 }
 
 // mayPush refuses who may not speak for an agent.
@@ -33,7 +36,9 @@ func mayPush(p tandem.Principal, a tandem.Address) error {
 
 // Push stores an Outgoing message. It opens no conversation and starts no turn; a
 // Chat that carries the requestId of a question whose agent said that it would
-// answer later is that answer. Errors as of Post.
+// answer later is that answer. What an agent says while an operator holds the
+// conversation reaches operators only, as a draft, or is refused (WIRE: "Pushes are
+// speech and are fenced"). Errors as of Post; Held with the epoch.
 func (d *Desk) Push(ctx context.Context, p tandem.Principal, in Push) (Posted, error) {
 	if err := mayPush(p, in.Address); err != nil {
 		return Posted{}, err
@@ -46,38 +51,129 @@ func (d *Desk) Push(ctx context.Context, p tandem.Principal, in Push) (Posted, e
 	}
 	m := tandem.Message{
 		Direction: tandem.Outgoing, Type: in.Type, Role: tandem.RoleAssistant, Name: in.Name,
-		Text: in.Text, Data: in.Data, Hint: in.Hint, Scope: in.Scope, RequestID: in.RequestID,
+		Text: in.Text, Data: in.Data, Hint: in.Hint, Scope: in.Scope, RequestID: in.RequestID, Spoken: in.Spoken,
 	}
 	sum, err := sumOf(m, in.RequestID)
 	if err != nil {
 		return Posted{}, err
 	}
 	e := tandem.Event{Kind: tandem.KindMessage, ID: d.NewMessageID(), Meta: metaOf(ctx, p, "")}
-	question, answers := int64(0), false
-	if in.Type == tandem.Chat && in.RequestID != "" {
-		question, answers = d.turns.Waiting(in.Address, in.RequestID)
+	to := in.Address
+	var res store.Result
+	for range tries {
+		var f fence
+		if in.Address, err = d.home(ctx, to); err != nil {
+			return Posted{}, err
+		}
+		if f, err = d.fence(ctx, in); err != nil {
+			return Posted{}, err
+		}
+		res, err = d.Append(ctx, store.Append{
+			Threads: []tandem.Address{in.Address}, Key: keyOf(p, in.Key), KeySum: sum,
+			Decide: func(_ time.Time, on []store.State) ([]store.Write, error) {
+				if serves := on[0].Thread.Control.Serves; in.Address == to && serves != "" || in.Address != to && mirrorOf(on[0].Active) != to {
+					return nil, errMoved // handed on in the same moment
+				}
+				w, err := d.decidePush(on[0], in, m, e, f)
+				w.EndTurns = f.question
+				return []store.Write{w}, err
+			},
+		})
+		if err != errMoved {
+			break
+		}
 	}
-	res, err := d.store.Append(ctx, store.Append{
-		Threads: []tandem.Address{in.Address}, Key: keyOf(p, in.Key), KeySum: sum,
-		Decide: func(_ time.Time, on []store.State) ([]store.Write, error) {
-			w, said, entry := store.Write{Thread: on[0].Thread}, m, e
-			if c := on[0].Active; c != nil {
-				said.Conversation, said.Medium = c.ID, c.Medium
-			}
-			if answers {
-				w.EndTurns = []int64{question}
-			}
-			var err error
-			entry.Body, err = json.Marshal(said)
-			w.Events = []tandem.Event{entry}
-			return []store.Write{w}, err
-		},
-	})
 	if err != nil {
 		return Posted{}, err
 	}
 	d.metric.HTTP.Posts.Of(typeLabel(in.Type)).Inc()
-	return Posted{Event: res.Events[0][0], RequestID: in.RequestID, Repeat: res.Repeat}, nil
+	out := Posted{Event: res.Events[0][0], RequestID: in.RequestID, Repeat: res.Repeat}
+	out.Draft = out.Event.Audience == tandem.Operators
+	return out, nil
+}
+
+// A fence is what is known, before the transaction, of whether a push is late.
+type fence struct {
+	taken int64 // the thread's Control.Taken that it was judged by
+	stale bool  // it answers what was asked before that
+
+	question []int64 // whose answer it is, if an agent said that it would push it
+}
+
+// fence judges a push by its requestId.
+func (d *Desk) fence(ctx context.Context, in Push) (f fence, err error) {
+	if in.Type == tandem.Chat && in.RequestID != "" {
+		if q, answers := d.turns.Waiting(in.Address, in.RequestID); answers {
+			f.question = []int64{q}
+		}
+	}
+	t, err := d.store.Thread(ctx, in.Address)
+	if err != nil {
+		return f, err
+	}
+	if f.taken = t.Control.Taken; !in.speaks() {
+		return f, nil
+	}
+	f.stale, err = d.askedBefore(ctx, t, in.RequestID)
+	return f, err
+}
+
+// speaks reports whether it is speech: data and handoffs are signals.
+func (in *Push) speaks() bool {
+	return in.Type != tandem.Data && in.Type != tandem.Handoff && !in.Spoken
+}
+
+// askedBefore reports whether the requestId is that of a message older than the
+// last takeover.
+func (d *Desk) askedBefore(ctx context.Context, t tandem.Thread, requestID string) (bool, error) {
+	if requestID == "" {
+		return false, nil
+	}
+	before := t.Control.Taken
+	for range tries {
+		events, err := d.store.Before(ctx, t.Address, before, 256)
+		if err != nil || len(events) == 0 {
+			return false, err
+		}
+		for i := range events {
+			before = events[i].Seq
+			if events[i].Kind != tandem.KindMessage {
+				continue
+			}
+			if m, err := events[i].Message(); err == nil && m.RequestID == requestID && m.Direction == tandem.Incoming {
+				return true, nil
+			}
+		}
+	}
+	return false, nil
+}
+
+// decidePush is Push's rule.
+func (d *Desk) decidePush(on store.State, in Push, m tandem.Message, e tandem.Event, f fence) (store.Write, error) {
+	w, c := store.Write{Thread: on.Thread}, on.Active
+	held := on.Thread.Control.Holder != ""
+	if c != nil {
+		m.Conversation, m.Medium = c.ID, c.Medium
+	}
+	if in.speaks() {
+		if on.Thread.Control.Taken != f.taken {
+			return w, errMoved
+		}
+		if held || f.stale || in.Epoch != nil && *in.Epoch != on.Thread.Control.Epoch {
+			if in.OnHeld == "refuse" || in.OnHeld == "" && d.rules.RefuseWhileHeld {
+				return w, errHeld(on.Thread.Control.Epoch)
+			}
+			m.Draft, e.Audience = true, tandem.Operators
+		}
+	}
+	m.Held = m.Spoken && held
+	if m.Type == tandem.Chat || m.Type == tandem.File {
+		e.ID = messageID(&w, c, e.ID)
+	}
+	var err error
+	e.Body, err = json.Marshal(m)
+	w.Events = []tandem.Event{e}
+	return w, err
 }
 
 func (d *Desk) checkPush(in *Push) error {
@@ -99,6 +195,9 @@ func (d *Desk) checkPush(in *Push) error {
 		return err
 	}
 	in.Data = data
+	if in.OnHeld != "" && in.OnHeld != "draft" && in.OnHeld != "refuse" {
+		return tandem.Errorf(tandem.Invalid, "onHeld must be draft or refuse")
+	}
 	switch {
 	case in.Type == tandem.Chat && in.Text == "":
 		return tandem.Errorf(tandem.Invalid, "text is required")

@@ -33,6 +33,9 @@ func (f *Follower) read(ctx context.Context) (b Batch, more bool, err error) {
 	}
 	if page.Gap != nil || page.Reset { // retention or erasure overtook this reader
 		f.cursor, f.told, f.gap, f.reset = page.From, page.From.Seq, page.Gap, page.Reset
+		if f.view.Conversation != "" {
+			return b, false, f.anew(ctx)
+		}
 		return b, true, f.join(ctx, page.Thread)
 	}
 	for i := range page.Events {
@@ -47,8 +50,11 @@ func (f *Follower) read(ctx context.Context) (b Batch, more bool, err error) {
 func (f *Follower) show(ctx context.Context, b *Batch, entry *hub.Entry) error {
 	e := entry.Event
 	defer func() { f.cursor = e.Cursor() }()
-	if !e.Audience.VisibleTo(f.view.Audience) {
+	if !e.Audience.VisibleTo(f.view.Audience) || e.Seq <= f.hidden || f.finished != "" {
 		return nil
+	}
+	if f.view.Conversation != "" {
+		return f.showConversation(ctx, b, entry)
 	}
 	switch e.Kind {
 	case tandem.KindAnswerStarted:
@@ -134,7 +140,7 @@ func (f *Follower) finish(b *Batch, entry *hub.Entry) error {
 			f.add(b, e, h.DeltaFrame(a, f.view, tandem.Delta{Seq: m.Started, Message: e.ID, Offset: was.sent, Text: rest, At: e.At}), false)
 		}
 	}
-	f.add(b, e, h.Frame(a, f.view, entry, 0), true)
+	f.add(b, e, h.Frame(a, f.view, entry, f.total), true)
 	return nil
 }
 

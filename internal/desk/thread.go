@@ -48,7 +48,8 @@ func (d *Desk) Seen(ctx context.Context, a tandem.Address, seq int64) error {
 	_, err := d.store.Append(ctx, store.Append{Threads: []tandem.Address{a}, Decide: func(_ time.Time, on []store.State) ([]store.Write, error) {
 		t := on[0].Thread
 		t.ChatMark = max(t.ChatMark, min(seq, t.Head))
-		return []store.Write{{Thread: t}}, nil
+		got := store.Ack{Reader: a.Participant, Role: tandem.Participant, Delivered: t.ChatMark}
+		return []store.Write{{Thread: t, Acks: []store.Ack{got}}}, nil
 	}})
 	return err
 }

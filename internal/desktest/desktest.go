@@ -41,6 +41,7 @@ type Options struct {
 	Proxies []netip.Prefix
 	Texts   api.Texts
 	Clock   tandem.Clock
+	Rules   *desk.Rules // nil: the defaults
 	Lose    func() bool // loses rings and deltas, see hub.Options
 	TLS     bool        // HTTP/2, with the certificate that Client trusts
 	Log     io.Writer   // nil: none
@@ -105,8 +106,9 @@ func Start(t testing.TB, opt Options) *Tandem {
 		Handoff: func(ctx context.Context, a tandem.Address, conversation string, req tandem.HandoffRequest) error {
 			return x.Desk.AgentAsks(ctx, a, conversation, req)
 		},
+		Append: func(ctx context.Context, ap store.Append) (store.Result, error) { return x.Desk.Append(ctx, ap) },
 	})
-	x.Desk = desk.New(desk.Options{Store: x.Store, Hub: x.Hub, Turns: x.Turns, Limits: limits, Clock: opt.Clock, Metric: x.Metric, Log: log})
+	x.Desk = desk.New(desk.Options{Store: x.Store, Hub: x.Hub, Turns: x.Turns, Limits: limits, Rules: opt.Rules, Clock: opt.Clock, Metric: x.Metric, Log: log})
 	x.API = api.New(api.Options{
 		Desk: x.Desk, Auth: x.Auth, Limits: limits, Origins: opt.Origins, TrustedProxies: opt.Proxies, Texts: opt.Texts,
 		Ready: x.Store.Ready, Pages: web.Files, Spec: spec.Files, Clock: opt.Clock, Metric: x.Metric, Log: log,
@@ -125,6 +127,7 @@ func (x *Tandem) listen(opt Options) {
 	x.work.Go(func() {
 		x.Auth.Run(ctx, func(match func(tandem.Principal) bool, reason string) { x.Hub.EndStreams(match, reason) })
 	})
+	x.work.Go(func() { x.Desk.Run(ctx) })
 	x.http = httptest.NewUnstartedServer(x.API.Handler())
 	x.http.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelDebug)
 	if opt.TLS {

@@ -133,7 +133,7 @@ func (r *Runner) cut(ctx context.Context, h *hold, finish tandem.Finish, ap stor
 		ends = append(ends, e)
 	}
 	ap.Decide = h.deciding(ends, ap.Decide)
-	res, err := offer(ctx, r.store, ap)
+	res, err := offer(ctx, r.put, ap)
 	if err != nil || res.Repeat {
 		h.thaw()
 		return res, err

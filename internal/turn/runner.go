@@ -18,6 +18,7 @@ import (
 // Its methods may be called from any goroutine.
 type Runner struct {
 	store   *store.Store
+	put     func(context.Context, store.Append) (store.Result, error) // Options.Append
 	hub     *hub.Hub
 	handoff func(context.Context, tandem.Address, string, tandem.HandoffRequest) error
 	limits  tandem.Limits
@@ -52,8 +53,11 @@ const (
 // New returns a Runner that does nothing before Start.
 func New(opt Options) *Runner {
 	r := &Runner{
-		store: opt.Store, hub: opt.Hub, handoff: opt.Handoff, limits: opt.Limits,
+		store: opt.Store, put: opt.Append, hub: opt.Hub, handoff: opt.Handoff, limits: opt.Limits,
 		clock: opt.Clock, metric: opt.Metric, log: opt.Log, lines: map[tandem.Address]*line{},
+	}
+	if r.put == nil {
+		r.put = r.store.Append
 	}
 	if r.clock == nil {
 		r.clock = time.Now

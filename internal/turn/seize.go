@@ -108,7 +108,7 @@ const (
 // offer submits ap. When ctx ends before ap was decided it is taken back, at once,
 // even if the store is stuck, and the error is errLate. Later the outcome is
 // waited for.
-func offer(ctx context.Context, s *store.Store, ap store.Append) (store.Result, error) {
+func offer(ctx context.Context, put func(context.Context, store.Append) (store.Result, error), ap store.Append) (store.Result, error) {
 	var stage atomic.Int32
 	decide := ap.Decide
 	ap.Decide = func(now time.Time, on []store.State) ([]store.Write, error) {
@@ -128,7 +128,7 @@ func offer(ctx context.Context, s *store.Store, ap store.Append) (store.Result, 
 			leave()
 		}
 	})()
-	res, err := s.Append(wait, ap)
+	res, err := put(wait, ap)
 	if wait.Err() != nil {
 		return store.Result{}, errLate
 	}

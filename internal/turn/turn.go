@@ -81,6 +81,11 @@ type Options struct {
 	// it is called again; any other error is logged, and the answer goes on.
 	Handoff func(ctx context.Context, a tandem.Address, conversation string, req tandem.HandoffRequest) error
 
+	// Append appends what is said in a conversation; nil: Store.Append. The wiring
+	// sets it to the desk's, which sees to conversations that another workflow
+	// answers.
+	Append func(ctx context.Context, ap store.Append) (store.Result, error)
+
 	Limits tandem.Limits
 	Clock  tandem.Clock // nil: time.Now
 	Metric *metric.Set  // nil: none

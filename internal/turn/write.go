@@ -30,7 +30,7 @@ func (r *Runner) save(t *turn, decide decision, then func(store.Result)) error {
 // [Runner.Committed] says so before the writer's next batch, so a turn that was
 // ended by somebody else's append is not ended again.
 func (r *Runner) append(t *turn, decide decision, then func(store.Result)) error {
-	res, err := r.store.Append(context.Background(), store.Append{
+	res, err := r.put(context.Background(), store.Append{
 		Threads: []tandem.Address{t.row.Address},
 		Decide: func(now time.Time, on []store.State) ([]store.Write, error) {
 			if t.isOver() {
