@@ -69,7 +69,7 @@ func openNode(ctx context.Context, c Config, log *slog.Logger) (n *node, err err
 	}
 	if n.auth, err = auth.New(auth.Options{
 		Store: n.store, Issuers: c.issuers(), PublicURL: c.PublicURL, TokenTTL: c.TokenTTL,
-		DefaultTenant: c.Tenant, Metric: n.metric, Log: log,
+		DefaultTenant: c.Tenant, Disabled: n.accountDisabled, Metric: n.metric, Log: log,
 	}); err != nil {
 		return nil, err
 	}
@@ -108,6 +108,14 @@ func (n *node) run() {
 	n.work.Go(func() { n.desk.Run(ctx) })
 	retention := n.config.Retention
 	n.work.Go(func() { n.trim(ctx, retention) })
+}
+
+// accountDisabled gives back what somebody held whose account was disabled, here or
+// by a command.
+func (n *node) accountDisabled(ctx context.Context, tenant, username string) {
+	if err := n.desk.AccountDisabled(ctx, tenant, username); err != nil && ctx.Err() == nil {
+		n.log.Error("what a disabled account held was not given back yet; it will be at the next start", "err", err)
+	}
 }
 
 // trim removes what is older than the retention, at the start and every hour.

@@ -97,7 +97,14 @@ func Start(t testing.TB, opt Options) *Tandem {
 	if err != nil {
 		t.Fatal(err)
 	}
-	x.Auth, err = auth.New(auth.Options{Store: x.Store, Issuers: opt.Issuers, TokenTTL: opt.TTL, Clock: opt.Clock, Metric: x.Metric, Log: log})
+	x.Auth, err = auth.New(auth.Options{
+		Disabled: func(ctx context.Context, tenant, username string) {
+			if err := x.Desk.AccountDisabled(ctx, tenant, username); err != nil && ctx.Err() == nil {
+				t.Error(err)
+			}
+		},
+		Store: x.Store, Issuers: opt.Issuers, TokenTTL: opt.TTL, Clock: opt.Clock, Metric: x.Metric, Log: log,
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
