@@ -63,7 +63,9 @@ type reader struct {
 	b       *bench
 	a       tandem.Address
 	w       *hub.Watcher
+	from    tandem.Cursor // where it began
 	cursor  tandem.Cursor
+	rings   uint64 // of events, when it last read the log
 	answer  int64 // under way
 	sent    string
 	answers []string // as they were shown, with how they ended
@@ -78,7 +80,11 @@ func (b *bench) reads(a tandem.Address, stall chan struct{}) *reader {
 	if err != nil {
 		b.t.Fatal(err)
 	}
-	r := &reader{b: b, a: a, w: w, cursor: a.Start(), stop: make(chan struct{}), done: make(chan struct{}), stall: stall}
+	th, err := b.store.Thread(context.Background(), a)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	r := &reader{b: b, a: a, w: w, from: th.HeadCursor(), cursor: th.HeadCursor(), stop: make(chan struct{}), done: make(chan struct{}), stall: stall}
 	go r.follow()
 	return r
 }
@@ -103,13 +109,21 @@ func (r *reader) follow() {
 }
 
 func (r *reader) look() {
-	p, err := r.b.store.Read(context.Background(), r.a, r.cursor, 100_000)
-	if err != nil {
-		r.b.t.Error(err)
-		return
-	}
-	for i := range p.Events {
-		r.event(&p.Events[i])
+	if rings := r.w.Rings(); rings != r.rings {
+		if tail, ok := r.w.Tail(r.cursor.Seq); ok {
+			for _, e := range tail {
+				r.event(e.Event)
+			}
+		} else {
+			p, err := r.b.store.Read(context.Background(), r.a, r.cursor, 100_000)
+			if err != nil {
+				r.b.t.Error(err)
+			}
+			for i := range p.Events {
+				r.event(&p.Events[i])
+			}
+		}
+		r.rings = rings
 	}
 	if r.answer != 0 {
 		more, _, _ := r.w.Live(tokens, r.answer, len(r.sent))
@@ -135,7 +149,7 @@ func (r *reader) event(e *tandem.Event) {
 	}
 }
 
-// ends returns the answers that the reader was shown.
+// ends returns the answers that the reader was shown, from its first look on.
 func (r *reader) ends() []string {
 	close(r.stop)
 	<-r.done
