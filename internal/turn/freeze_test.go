@@ -322,6 +322,8 @@ func TestFence_isInEachDecision(t *testing.T) {
 		"a holder":           {tandem.Control{Epoch: 3, Conversation: "c", Holder: "maya"}, nil, true},
 		"held by mode":       {tandem.Control{Epoch: 3, Conversation: "c"}, &tandem.Conversation{ID: "c", Mode: tandem.ModeOperator}, true},
 		"ended":              {tandem.Control{Epoch: 3}, nil, true},
+		"serves another":     {tandem.Control{Epoch: 3, Serves: "orders"}, nil, false},
+		"served another":     {tandem.Control{Epoch: 4, Serves: "orders"}, nil, true},
 		"another":            {tandem.Control{Epoch: 3, Conversation: "d"}, &tandem.Conversation{ID: "d"}, true},
 	} {
 		on := store.State{Thread: tandem.Thread{Address: a, Answer: 2, Control: c.control}, Active: c.active}

@@ -305,7 +305,7 @@ func TestSeize_silencesAnAgentThatIgnoresItsContext(t *testing.T) {
 }
 
 // Refused, failed, or too late: nothing has changed, and the answer goes on to its
-// own end. Seen to fail by not thawing.
+// own end. Seen to fail by not thawing, and by not waking who waits.
 func TestSeize_thatFailsChangesNothing(t *testing.T) {
 	refuse := errors.New("refused")
 	late, cancel := context.WithCancel(context.Background())
@@ -334,14 +334,17 @@ func TestSeize_thatFailsChangesNothing(t *testing.T) {
 				mend = b.broken("event", "new.kind = 'answer-ended'")
 			}
 			for range 3 {
+				var held sync.Once // the agent goes on while it is frozen, if it comes to that
 				_, err := b.seize(c.ctx, a, func(on store.State, w *store.Write) error {
+					held.Do(func() { s.next <- struct{}{} })
 					takeOver(t, on, w)
 					return c.err
 				})
 				if !c.want(err) {
 					t.Fatalf("it said %v", err)
 				}
-				s.token(t)
+				held.Do(func() { s.next <- struct{}{} })
+				<-s.said
 			}
 			mend()
 			close(s.next)

@@ -144,8 +144,8 @@ func (s *soak) check() (cut int) {
 // was shown and what the agent was let say; nothing comes after the end; every
 // call of the agent stops; nobody who does not read delays any.
 //
-// Seen to fail by publishing without looking at frozen, by not locking what is
-// being appended, by not looking at the fence, and by leaving a turn its row.
+// Seen to fail by publishing without looking at frozen, by not looking at the
+// fence, and by leaving a turn its row.
 func TestSeize_thousandTimes(t *testing.T) {
 	const threads = 8
 	rounds := 1000

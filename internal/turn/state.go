@@ -70,7 +70,8 @@ func (t *turn) read() {
 
 // fenced reports whether the agent may not speak any more: control has changed
 // since the question, a person holds the conversation, or it has ended. active
-// may be nil if it did not change.
+// may be nil if it did not change. A thread that serves another's conversation has
+// none of its own to compare with: there the epoch alone tells.
 func (t *turn) fenced(on tandem.Thread, active *tandem.Conversation) bool {
 	c := on.Control
 	if c.Epoch != t.epoch || c.Holder != "" {
@@ -79,7 +80,7 @@ func (t *turn) fenced(on tandem.Thread, active *tandem.Conversation) bool {
 	if active != nil && active.ID == t.row.Conversation && (active.Mode == tandem.ModeOperator || active.Status == tandem.StatusEnded) {
 		return true
 	}
-	return t.row.Conversation != "" && t.row.Conversation != c.Conversation && t.row.Conversation != c.Reserved
+	return c.Serves == "" && t.row.Conversation != "" && t.row.Conversation != c.Conversation && t.row.Conversation != c.Reserved
 }
 
 func (t *turn) isOver() bool {
