@@ -66,7 +66,7 @@ type reader struct {
 	from    tandem.Cursor // where it began
 	cursor  tandem.Cursor
 	rings   uint64 // of events, when it last read the log
-	answer  int64 // under way
+	answer  int64  // under way
 	sent    string
 	answers []string // as they were shown, with how they ended
 	stop    chan struct{}
