@@ -245,6 +245,11 @@ func (h *Hub) EndStreams(match func(tandem.Principal) bool, reason string) int {
 // EndThread asks every open stream of the thread to end for reason, and returns
 // how many they are. A part of another stream is asked as well; the stream goes on.
 func (h *Hub) EndThread(a tandem.Address, reason string) int {
+	return h.EndReaders(a, func(tandem.Principal) bool { return true }, reason)
+}
+
+// EndReaders is EndThread for those whose principal matches.
+func (h *Hub) EndReaders(a tandem.Address, match func(tandem.Principal) bool, reason string) int {
 	t := h.topic(a)
 	if t == nil {
 		return 0
@@ -254,8 +259,10 @@ func (h *Hub) EndThread(a tandem.Address, reason string) int {
 	t.mu.Unlock()
 	n := 0
 	for _, w := range all {
-		w.end(reason)
-		n += w.counts()
+		if match(*w.Principal()) {
+			w.end(reason)
+			n += w.counts()
+		}
 	}
 	return n
 }
