@@ -20,6 +20,8 @@ type chatIn struct {
 	Feedback  string // feedbackType
 	Comment   string
 	After     string // a cursor, or empty
+	Stopped   bool   // of typing: no more
+	Delivered bool   // of read: it has arrived, no more is known
 	Token     string
 }
 
@@ -79,7 +81,14 @@ func decodeChat(text []byte) (chatIn, error) {
 		return in, f.texts(&in, "after")
 	case chatAuth:
 		return in, f.texts(&in, "token!")
-	case chatPing, chatTyping, chatRead:
+	case chatTyping:
+		return in, f.flag("stopped", &in.Stopped)
+	case chatRead:
+		if err := f.flag("delivered", &in.Delivered); err != nil {
+			return in, err
+		}
+		return in, f.texts(&in, "messageId!")
+	case chatPing:
 		return in, nil
 	}
 	return in, errChatType
@@ -110,6 +119,14 @@ func (f chatFields) texts(in *chatIn, names ...string) error {
 func (f chatFields) text(name string, to *string) error {
 	if raw, has := f[name]; has && json.Unmarshal(raw, to) != nil {
 		return tandem.Errorf(tandem.Invalid, "%s must be a string", name)
+	}
+	return nil
+}
+
+// flag reads an optional yes or no; null is no.
+func (f chatFields) flag(name string, to *bool) error {
+	if raw, has := f[name]; has && json.Unmarshal(raw, to) != nil {
+		return tandem.Errorf(tandem.Invalid, "%s must be true or false", name)
 	}
 	return nil
 }

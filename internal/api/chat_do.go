@@ -54,7 +54,10 @@ func (c *chatSocket) do(who tandem.Principal, in chatIn) error {
 		c.resumes(in.After)
 	case chatAuth:
 		return c.renews(who, in.Token)
-	case chatTyping, chatRead: // shown to nobody yet
+	case chatTyping:
+		return c.s.opt.Desk.TypingAt(c.s.base, who, c.address, in.Stopped)
+	case chatRead:
+		return c.s.opt.Desk.ReadAt(c.s.base, who, c.address, in.MessageID, in.Delivered)
 	}
 	return nil
 }

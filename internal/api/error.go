@@ -93,6 +93,13 @@ func (s *Server) fail(rt *route, id string, w *recorder, err error) {
 	if known.Kind == tandem.Internal || sentence == "" || sh.sentence != "" && !rt.form.speaks() {
 		sentence = sh.sentence
 	}
+	if known.Kind == tandem.Internal && rt.form == formDetail {
+		sentence = textFailed
+	}
+	if known.Kind == tandem.Held {
+		rt.form.writeHeld(w, sentence, known.Epoch)
+		return
+	}
 	wait := known.RetryAfter
 	if known.Kind.Retryable() && known.Kind != tandem.Timeout {
 		wait = max(wait, 0)
@@ -124,6 +131,30 @@ type object struct {
 
 type detail struct {
 	Detail string `json:"detail"`
+}
+
+// textFailed is the conversation API's word for what is our fault.
+const textFailed = "Failed to retrieve conversation"
+
+// heldObject and heldDetail tell a back end whose words were refused the control
+// epoch as it is now.
+type heldObject struct {
+	object
+	Epoch int64 `json:"controlEpoch"`
+}
+
+type heldDetail struct {
+	detail
+	Epoch int64 `json:"control_epoch"`
+}
+
+func (f form) writeHeld(w http.ResponseWriter, sentence string, epoch int64) {
+	sh := shapes[tandem.Held]
+	if f == formDetail {
+		reply(w, sh.status, heldDetail{detail{sentence}, epoch})
+		return
+	}
+	reply(w, sh.status, heldObject{object{Error: sh.word, Message: sentence}, epoch})
 }
 
 type failure struct {

@@ -90,7 +90,20 @@ func (s *Server) decode(w http.ResponseWriter, r *http.Request, v any) error {
 	if err != nil {
 		return err
 	}
-	err = json.Unmarshal(b, v)
+	return unmarshal(b, v)
+}
+
+// decodeAny is decode for a body that may be left out.
+func (s *Server) decodeAny(w http.ResponseWriter, r *http.Request, v any) error {
+	b, err := s.body(w, r)
+	if err != nil || len(bytes.TrimSpace(b)) == 0 {
+		return err
+	}
+	return unmarshal(b, v)
+}
+
+func unmarshal(b []byte, v any) error {
+	err := json.Unmarshal(b, v)
 	if wrong := (*json.UnmarshalTypeError)(nil); errors.As(err, &wrong) && wrong.Field != "" {
 		return &tandem.Error{Kind: tandem.Invalid, Message: "In the body, " + wrong.Field + " has the wrong type.", Err: err}
 	}

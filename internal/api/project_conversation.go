@@ -127,20 +127,22 @@ type conversationReply struct {
 // initialOf shows a whole conversation to whoever sees v of it.
 func initialOf(v tandem.View, t transcriptOf) conversationInitial {
 	v.Medium = t.Medium
-	show := func(events []tandem.Event) []conversationMessage {
-		out := make([]conversationMessage, 0, len(events))
-		for i := range events {
-			if m, err := events[i].Message(); err == nil && events[i].Audience.VisibleTo(v.Audience) {
-				out = append(out, conversationMessageOf(v, &events[i], &m))
-			}
-		}
-		return out
-	}
 	return conversationInitial{
 		ID: t.ID, CallID: orNull(t.CallID), WorkerID: t.Address.Participant, MobileNo: orNull(t.MobileNo),
-		Urgency: t.Urgency, Status: t.Status, Medium: t.Medium, Timestamp: t.Timestamp, Messages: show(t.messages), Total: t.total,
-		conversationMore: conversationMore{EndedAt: stampIn(t.EndedAt, clockOf(t.Conversation)), Notes: show(t.notes), Drafts: show(t.drafts)},
+		Urgency: t.Urgency, Status: t.Status, Medium: t.Medium, Timestamp: t.Timestamp, Messages: messagesOf(v, t.messages), Total: t.total,
+		conversationMore: conversationMore{EndedAt: stampIn(t.EndedAt, clockOf(t.Conversation)), Notes: messagesOf(v, t.notes), Drafts: messagesOf(v, t.drafts)},
 	}
+}
+
+// messagesOf shows those of the events that are messages and that v sees.
+func messagesOf(v tandem.View, events []tandem.Event) []conversationMessage {
+	out := make([]conversationMessage, 0, len(events))
+	for i := range events {
+		if m, err := events[i].Message(); err == nil && events[i].Audience.VisibleTo(v.Audience) {
+			out = append(out, conversationMessageOf(v, &events[i], &m))
+		}
+	}
+	return out
 }
 
 // snapshotOf is initialOf with who holds the conversation, which participants do

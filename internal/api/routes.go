@@ -36,7 +36,7 @@ func routes() []route {
 			return s.push(w, r, p, t)
 		}
 	}
-	return []route{
+	return append(conversationRoutes(), []route{
 		{pattern: "GET /api/user/sse/events", form: formBare, do: (*Server).events},
 		{pattern: "POST /api/user/rest/send", form: formBare, use: auth.Request, cost: costPost, do: (*Server).send},
 		{pattern: "POST /api/user/rest/converse", form: formBare, use: auth.Request, cost: costPost, do: (*Server).converse},
@@ -48,8 +48,6 @@ func routes() []route {
 		{pattern: outbound + "reasoning", form: formBare, use: auth.Request, cost: costPost, do: push(tandem.Reasoning)},
 		{pattern: outbound + "tool", form: formBare, use: auth.Request, cost: costPost, do: push(tandem.Tool)},
 		{pattern: outbound + "file", form: formBare, use: auth.Request, cost: costPost, do: push(tandem.File)},
-
-		{pattern: "GET /api/conversations", form: formDetail, use: auth.Request, cost: costRequest, do: (*Server).conversations},
 
 		{pattern: "POST /api/auth/login", form: formLogin, do: (*Server).login},
 		{pattern: "POST /api/auth/link", form: formLogin, do: (*Server).link},
@@ -66,6 +64,27 @@ func routes() []route {
 		{pattern: "GET /metrics", form: formObject, do: (*Server).metrics},
 		{pattern: "GET /openapi.yaml", form: formObject, do: (*Server).openapi},
 		{pattern: "GET /asyncapi.yaml", form: formObject, do: (*Server).asyncapi},
+	}...)
+}
+
+// conversationRoutes are those of operators, gateways and consoles.
+func conversationRoutes() []route {
+	const one = "/api/conversation/{conversation_id}"
+	return []route{
+		{pattern: "GET /api/conversations", form: formDetail, use: auth.Request, cost: costRequest, do: (*Server).conversations},
+		{pattern: "POST /api/conversations", form: formDetail, use: auth.Request, cost: costRequest, do: (*Server).openConversation},
+		{pattern: "GET " + one, form: formDetail, use: auth.Request, cost: costRequest, do: (*Server).snapshot},
+		{pattern: "PATCH " + one, form: formDetail, use: auth.Request, cost: costRequest, do: (*Server).change},
+		{pattern: "POST " + one + "/messages", form: formDetail, use: auth.Request, cost: costPost, do: (*Server).say},
+		{pattern: "POST " + one + "/takeover", form: formDetail, use: auth.Request, cost: costRequest, do: (*Server).takeover},
+		{pattern: "POST " + one + "/release", form: formDetail, use: auth.Request, cost: costRequest, do: (*Server).release},
+		{pattern: "POST " + one + "/transfer", form: formDetail, use: auth.Request, cost: costRequest, do: (*Server).transfer},
+		{pattern: "POST " + one + "/end", form: formDetail, use: auth.Request, cost: costRequest, do: (*Server).endConversation},
+		{pattern: "POST " + one + "/typing", form: formDetail, use: auth.Request, cost: costRequest, do: (*Server).typing},
+		{pattern: "POST " + one + "/read", form: formDetail, use: auth.Request, cost: costRequest, do: (*Server).markRead},
+		{pattern: "POST " + one + "/steer", form: formDetail, use: auth.Request, cost: costPost, do: (*Server).steer},
+		{pattern: "POST " + one + "/drafts/{message_id}/send", form: formDetail, use: auth.Request, cost: costPost, do: (*Server).sendDraft},
+		{pattern: "DELETE " + one + "/drafts/{message_id}", form: formDetail, use: auth.Request, cost: costRequest, do: (*Server).dropDraft},
 	}
 }
 

@@ -14,7 +14,9 @@ import (
 // closeObjects not called; each makes this test fail.
 func TestSchemas_tellRightFromWrong(t *testing.T) {
 	d := checker()
-	for doc, examples := range map[*document]map[string]example{d.openapi: openapiExamples, d.asyncapi: asyncapiExamples} {
+	overHTTP := maps.Clone(openapiExamples)
+	maps.Copy(overHTTP, conversationExamples)
+	for doc, examples := range map[*document]map[string]example{d.openapi: overHTTP, d.asyncapi: asyncapiExamples} {
 		names := slices.Sorted(maps.Keys(schemasOf(doc)))
 		if have := slices.Sorted(maps.Keys(examples)); !slices.Equal(names, have) {
 			t.Errorf("%s: schemas %v\nhave examples %v", doc.name, names, have)

@@ -154,10 +154,6 @@ var openapiExamples = map[string]example{
 		right:    []string{`{"workflow":"support","participantId":"ann","text":"the bill","data":{"url":"https://e.org/a.pdf"}}`},
 		wrong:    []string{`{"workflow":"support","participantId":"ann","data":"https://e.org/a.pdf"}`},
 	},
-	"Conversation": {
-		right: []string{conversation},
-		wrong: []string{`{"conversation_id":"conv_1"}`},
-	},
 	"ConversationList": {
 		right: []string{`{"success":true,"conversations":[],"cursor":null}`, `{"success":true,"conversations":[` + conversation + `],"cursor":"abc"}`},
 		wrong: []string{`{"success":false,"conversations":[],"cursor":null}`, `[]`},
