@@ -34,6 +34,12 @@ type conversationRow struct {
 	EndReason  string `json:"end_reason,omitempty"`
 	ReturnsAt  string `json:"returns_at,omitempty"`
 	Unanswered bool   `json:"unanswered,omitempty"`
+
+	// In lists and on the board.
+	LastMessage string      `json:"last_message,omitempty"`
+	LastRole    tandem.Role `json:"last_role,omitempty"`
+	LastAt      string      `json:"last_at,omitempty"`
+	Unread      *int        `json:"unread,omitempty"`
 }
 
 // rowOf shows a conversation, with its place in the queue, to a reader of this

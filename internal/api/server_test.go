@@ -129,10 +129,16 @@ type listener struct {
 // block is one block of an event stream, as its fields.
 type block struct{ event, data, id, retry string }
 
-// listen opens a stream; header is names and values in turn.
+// listen opens a participant's stream; header is names and values in turn.
 func (s *site) listen(key, query string, header ...string) *listener {
 	s.t.Helper()
-	r := s.request("GET", "/api/user/sse/events?"+query, key, "")
+	return s.stream("/api/user/sse/events?"+query, key, header...)
+}
+
+// stream opens any event stream.
+func (s *site) stream(path, key string, header ...string) *listener {
+	s.t.Helper()
+	r := s.request("GET", path, key, "")
 	for i := 0; i < len(header); i += 2 {
 		r.Header.Set(header[i], header[i+1])
 	}
