@@ -108,6 +108,7 @@ type View struct {
 	Audience     Audience // the most that may be seen
 	Conversation string   // only this conversation; empty: the whole thread
 	Medium       string   // of that conversation: a message says its own only if it is another; empty: none does
+	Offset       int      // minutes east of UTC that the conversation's own clock shows
 }
 
 // A Filter leaves events of a view out, per reader.

@@ -97,8 +97,7 @@ func replySaid(w http.ResponseWriter, p tandem.Principal, said *desk.Said) {
 		delivery = "draft"
 	}
 	w.Header().Set("Tandem-Delivery", delivery)
-	v := viewOf(p)
-	v.Medium = said.Conversation.Medium
+	v := viewOn(viewOf(p), &said.Conversation.Conversation)
 	reply(w, http.StatusCreated, saidReply{true, messagesOf(v, said.Events)})
 }
 
@@ -120,15 +119,15 @@ func (s *Server) steer(w http.ResponseWriter, r *http.Request, p tandem.Principa
 	if in.Content == nil {
 		return tandem.Errorf(tandem.Invalid, "content is required")
 	}
-	e, err := s.opt.Desk.Steer(r.Context(), p, conversationID(r), *in.Content)
+	said, err := s.opt.Desk.Steer(r.Context(), p, conversationID(r), *in.Content)
 	if err != nil {
 		return err
 	}
-	m, err := e.Message()
-	if err != nil {
-		return err
+	out := messagesOf(viewOn(viewOf(p), &said.Conversation.Conversation), said.Events)
+	if len(out) != 1 {
+		return tandem.Errorf(tandem.Internal, "a steer is one message, and not %d", len(out))
 	}
-	reply(w, http.StatusCreated, steeredReply{true, conversationMessageOf(viewOf(p), &e, &m)})
+	reply(w, http.StatusCreated, steeredReply{true, out[0]})
 	return nil
 }
 

@@ -61,11 +61,9 @@ const ticketOfConversation = tandem.ReservedPrefix + "conversation"
 type conversationTeller struct {
 	server  *Server
 	id      string
-	view    tandem.View
 	from    *desk.Follower
 	resumed bool
-	clock   *time.Location // the conversation's own
-	batch   desk.Batch     // what from yielded last: here, so that the stack stays small
+	batch   desk.Batch // what from yielded last: here, so that the stack stays small
 }
 
 func (s *Server) tellConversation(ctx context.Context, req desk.Follow) func(hangup func()) (teller, error) {
@@ -83,9 +81,7 @@ func (s *Server) tellConversation(ctx context.Context, req desk.Follow) func(han
 		if err != nil {
 			return nil, err
 		}
-		t := &conversationTeller{server: s, id: req.Conversation, view: req.View, from: f, clock: f.Clock()}
-		t.resumed = req.After != nil && *req.After == f.Cursor()
-		return t, nil
+		return &conversationTeller{server: s, id: req.Conversation, from: f, resumed: req.After != nil && *req.After == f.Cursor()}, nil
 	}
 }
 
@@ -125,21 +121,21 @@ func (t *conversationTeller) frames() net.Buffers {
 		return s.conversationBye(t.id, b.Ended)
 	case b.Heartbeat:
 		s.opt.Metric.Hub.Heartbeats.Inc()
-		return net.Buffers{conversationBeat(s.opt.Clock(), t.clock, b.Passed)}
+		return net.Buffers{conversationBeat(s.opt.Clock(), offset(t.from.View().Offset), b.Passed)}
 	case b.Initial != nil:
-		return net.Buffers{conversationBegins(t.view, wholeOf(b.Initial), b.Initial.Cursor)}
+		return net.Buffers{conversationBegins(t.from.View(), wholeOf(b.Initial), b.Initial.Cursor)}
 	}
-	return conversationFrames(t.view, t.id, b)
+	return conversationFrames(t.from.View(), b)
 }
 
 // conversationFrames are what the batches become that look alike on a stream of
 // its own and on the board's.
-func conversationFrames(v tandem.View, id string, b *desk.Batch) net.Buffers {
+func conversationFrames(v tandem.View, b *desk.Batch) net.Buffers {
 	switch {
 	case b.Gap != nil:
-		return net.Buffers{event("gap", conversationGap{*b.Gap, id})}
+		return net.Buffers{event("gap", conversationGap{*b.Gap, v.Conversation})}
 	case b.Reset:
-		return net.Buffers{event("reset", conversationReset{id})}
+		return net.Buffers{event("reset", conversationReset{v.Conversation})}
 	case b.Row != nil:
 		return net.Buffers{event("updated", rowOf(v.Audience, &b.Row.Conversation, b.Row.Place))}
 	}
@@ -163,7 +159,7 @@ func (s *Server) conversationBye(id, why string) net.Buffers {
 	case desk.EndDeleted:
 		return net.Buffers{conversationError(id, "Conversation '"+id+"' not found", retryFailed)}
 	}
-	return net.Buffers{disconnectedFrame(s.opt.Clock(), why, s.comeBack(why))}
+	return net.Buffers{participantBye(s.opt.Clock(), why, tandem.Cursor{}, s.comeBack(why))}
 }
 
 // refusalTeller says one thing and ends.

@@ -38,7 +38,7 @@ const (
 	documentOpen = `{"workflow":"emergency","mobile_no":"+919325590143","urgency":"CRITICAL","medium":"Voice","timestamp":"2025-10-03T11:58:04+05:30"}`
 	documentPair = `{"messages":[
 		{"role":"user","content":"My friend is falling from a floor, what should I do?","timestamp":"2025-10-03T11:58:04+05:30"},
-		{"role":"assistant","spoken":true,"content":"Call for help now. Try to break their fall if safe. Clear the area.","timestamp":"2025-10-03T11:58:04+05:30","sources":"Emergency Procedures Manual, OSHA Safety Standards"}]}`
+		{"role":"assistant","content":"Call for help now. Try to break their fall if safe. Clear the area.","timestamp":"2025-10-03T11:58:04+05:30","sources":"Emergency Procedures Manual, OSHA Safety Standards"}]}`
 	documentNext = `{"messages":[
 		{"role":"user","content":"No, please be more clear.","timestamp":"2025-10-03T11:58:18+05:30"},
 		{"role":"assistant","content":"Call emergency services immediately...","timestamp":"2025-10-03T11:58:18+05:30","sources":"OSHA Safety Standards, Emergency Procedures Manual"}]}`

@@ -29,7 +29,7 @@ func (s *Server) conversations(w http.ResponseWriter, r *http.Request, p tandem.
 	}
 	out := conversationList{Success: true, Conversations: make([]conversationRow, len(found)), Cursor: orNull(next)}
 	for i := range found {
-		out.Conversations[i] = rowOf(p.Audience(), &found[i].Conversation, found[i].Place)
+		out.Conversations[i] = boardRow(p.Audience(), &found[i])
 	}
 	reply(w, http.StatusOK, out)
 	return nil

@@ -22,9 +22,9 @@ type conversationMessage struct {
 	Sources   string      `json:"sources"`
 
 	Type     tandem.MessageType `json:"message_type,omitempty"` // if it is no Chat
-	Name     string             `json:"name,omitempty"`
-	Medium   string             `json:"medium,omitempty"`   // if it is not the conversation's
-	Audience string             `json:"audience,omitempty"` // operators or agent, if it is not everyone
+	Name     string             `json:"name,omitempty"`         // of an operator, of whom there are several
+	Medium   string             `json:"medium,omitempty"`       // if it is not the conversation's
+	Audience string             `json:"audience,omitempty"`     // operators or agent, if it is not everyone
 	Spoken   bool               `json:"spoken,omitempty"`
 	Held     bool               `json:"held,omitempty"`
 	Finish   tandem.Finish      `json:"finish_reason,omitempty"` // of an answer that did not come to its end
@@ -32,14 +32,17 @@ type conversationMessage struct {
 }
 
 // conversationMessageOf shows a message as v sees it. The time is the one that
-// its gateway gave, as it gave it; else the server's, by the sender's clock.
+// its gateway gave, as it gave it; else the server's, by the conversation's clock.
 func conversationMessageOf(v tandem.View, e *tandem.Event, m *tandem.Message) conversationMessage {
 	cm := conversationMessage{
 		ID: e.ID, Role: m.Role, Content: m.Text, Timestamp: m.Timestamp, Sources: m.Sources,
-		Name: m.Name, Audience: audienceWord(e.Audience), Spoken: m.Spoken, Held: m.Held, Data: m.Data,
+		Audience: audienceWord(e.Audience), Spoken: m.Spoken, Held: m.Held, Data: m.Data,
 	}
 	if cm.Timestamp == "" {
-		cm.Timestamp = e.At.In(offset(e.Offset)).Format(time.RFC3339)
+		cm.Timestamp = stampIn(e.At, offset(v.Offset))
+	}
+	if m.Role == tandem.RoleOperator {
+		cm.Name = m.Name
 	}
 	if m.Type != tandem.Chat {
 		cm.Type = m.Type
@@ -72,15 +75,23 @@ func offset(minutes int) *time.Location {
 	return time.FixedZone("", minutes*60)
 }
 
-// clockOf is where the conversation's own time stands: the offset of its
+// clockOf is where the conversation's own clock stands: at the offset of its
 // beginning, as its gateway gave it.
-func clockOf(c *tandem.Conversation) *time.Location {
+func clockOf(c *tandem.Conversation) *time.Location { return offset(minutesOf(c)) }
+
+func minutesOf(c *tandem.Conversation) int {
 	t, err := time.Parse(time.RFC3339, c.Timestamp)
 	if err != nil {
-		return time.UTC
+		return 0
 	}
 	_, east := t.Zone()
-	return offset(east / 60)
+	return east / 60
+}
+
+// viewOn is v with what is known of the conversation.
+func viewOn(v tandem.View, c *tandem.Conversation) tandem.View {
+	v.Conversation, v.Medium, v.Offset = c.ID, c.Medium, minutesOf(c)
+	return v
 }
 
 // transcriptOf is a whole conversation, as the snapshot and `initial` show it.
@@ -126,7 +137,7 @@ type conversationReply struct {
 
 // initialOf shows a whole conversation to whoever sees v of it.
 func initialOf(v tandem.View, t transcriptOf) conversationInitial {
-	v.Medium = t.Medium
+	v = viewOn(v, t.Conversation)
 	return conversationInitial{
 		ID: t.ID, CallID: orNull(t.CallID), WorkerID: t.Address.Participant, MobileNo: orNull(t.MobileNo),
 		Urgency: t.Urgency, Status: t.Status, Medium: t.Medium, Timestamp: t.Timestamp, Messages: messagesOf(v, t.messages), Total: t.total,
@@ -342,4 +353,13 @@ type conversationFailure struct {
 // it the document's clients close.
 func conversationError(id, sentence string, retry time.Duration) []byte {
 	return sse.Append(nil, sse.Frame{Event: "error", Data: encode(conversationFailure{sentence, id}), Retry: retry})
+}
+
+type conversationGap struct {
+	tandem.Gap
+	ID string `json:"conversation_id"`
+}
+
+type conversationReset struct {
+	ID string `json:"conversation_id"`
 }

@@ -23,7 +23,7 @@ var (
 		Timestamp: "2025-10-03T11:58:04+05:30", Epoch: 3,
 	}
 	documentView = tandem.View{
-		Face: tandem.FaceConversation, Tokens: true, Audience: tandem.Operators, Conversation: documentConv.ID, Medium: "Voice",
+		Face: tandem.FaceConversation, Tokens: true, Audience: tandem.Operators, Conversation: documentConv.ID, Medium: "Voice", Offset: 330,
 	}
 )
 
@@ -130,7 +130,7 @@ func heldConversation() tandem.Conversation {
 // audienceEvent is a message for some only.
 func audienceEvent(seq int64, a tandem.Audience, m tandem.Message) *tandem.Event {
 	e := messageEvent(seq, in(&documentConv, m))
-	e.Audience, e.Offset = a, 330
+	e.Audience = a
 	return e
 }
 

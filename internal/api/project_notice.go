@@ -1,8 +1,6 @@
 package api
 
 import (
-	"time"
-
 	tandem "github.com/seed4677ff1f/tandem"
 )
 
@@ -45,7 +43,7 @@ func conversationNotice(v tandem.View, a tandem.Address, n tandem.Notice) []byte
 	if !n.Audience.VisibleTo(v.Audience) || n.Conversation != v.Conversation {
 		return nil
 	}
-	at := n.At.UTC().Format(time.RFC3339)
+	at := stampIn(n.At, offset(v.Offset))
 	switch n.Kind {
 	case tandem.NoticeTyping:
 		return event("typing", typingNotice{n.Conversation, n.Role, orNull(n.Name), n.Stopped, at})

@@ -149,6 +149,7 @@ func (d *Desk) mayFollow(ctx context.Context, req *Follow) error {
 	}
 	c, err := d.conversation(ctx, req.Principal, req.Conversation)
 	req.Address, req.View.Conversation, req.View.Presence, req.View.Tokens = c.Address, c.ID, true, true
+	req.View.Medium, req.View.Offset = c.Medium, offsetOf(c.Timestamp)
 	return err
 }
 
@@ -207,6 +208,10 @@ func (f *Follower) join(ctx context.Context, t tandem.Thread) error {
 // Cursor is the place from which the stream goes on: at first the one to tell in
 // the stream's first event.
 func (f *Follower) Cursor() tandem.Cursor { return f.cursor }
+
+// View is how the stream is shown: as was asked for, within what the principal may
+// see, and with what is known of the conversation.
+func (f *Follower) View() tandem.View { return f.view }
 
 // Renew replaces the credential that the stream stands on.
 func (f *Follower) Renew(p tandem.Principal) {

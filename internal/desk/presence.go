@@ -115,25 +115,25 @@ func (d *Desk) ack(ctx context.Context, a tandem.Address, ack store.Ack) error {
 
 // Steer tells the agent something that the participant does not see: people who
 // answer may, without holding the conversation. Errors: as of Say.
-func (d *Desk) Steer(ctx context.Context, p tandem.Principal, id, content string) (tandem.Event, error) {
+func (d *Desk) Steer(ctx context.Context, p tandem.Principal, id, content string) (Said, error) {
 	c, err := d.conversation(ctx, p, id)
 	if err != nil {
-		return tandem.Event{}, err
+		return Said{}, err
 	}
 	if err := mayControl(p, &c); err != nil {
-		return tandem.Event{}, err
+		return Said{}, err
 	}
 	s := &speech{
 		desk: d, by: p, conversation: c,
 		in: Say{Conversation: c.ID, Messages: []Saying{{Content: content, Role: tandem.RoleOperator, Audience: "agent"}}},
 	}
 	if err := s.prepare(ctx); err != nil {
-		return tandem.Event{}, err
+		return Said{}, err
 	}
 	s.audits = []store.Audit{store.AuditOf(p, "steer", c.ID, "")}
 	res, err := s.store(ctx)
 	if err != nil {
-		return tandem.Event{}, err
+		return Said{}, err
 	}
-	return res.Events[0][0], nil
+	return s.said(ctx, res)
 }
