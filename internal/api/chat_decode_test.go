@@ -28,7 +28,10 @@ func TestChatDecode_readsEachFrame(t *testing.T) {
 		`{"type":"ping","timestamp":{}}`:                                                 {Type: "ping"},
 		`{"type":"cancel","messageId":"m"}`:                                              {Type: "cancel", MessageID: "m"},
 		`{"type":"typing"}`:                                                              {Type: "typing"},
-		`{"type":"read","messageId":5}`:                                                  {Type: "read"},
+		`{"type":"typing","stopped":true}`:                                               {Type: "typing", Stopped: true},
+		`{"type":"typing","stopped":null}`:                                               {Type: "typing"},
+		`{"type":"read","messageId":"m"}`:                                                {Type: "read", MessageID: "m"},
+		`{"type":"read","messageId":"m","delivered":true}`:                               {Type: "read", MessageID: "m", Delivered: true},
 		`{"type":"feedback","messageId":"m","feedbackType":"positive","comment":"good"}`: {Type: "feedback", MessageID: "m", Feedback: "positive", Comment: "good"},
 		`{"type":"resume","after":"1-aaaaaaaa"}`:                                         {Type: "resume", After: "1-aaaaaaaa"},
 		`{"type":"resume"}`:                                                              {Type: "resume"},
@@ -84,6 +87,14 @@ func TestChatDecode_refusesWrongOnes(t *testing.T) {
 			}
 		}
 	}
+	for _, value := range []string{`7`, `"true"`, `{}`, `[]`} {
+		for field, frame := range map[string]string{"stopped": `{"type":"typing","stopped":`, "delivered": `{"type":"read","messageId":"m","delivered":`} {
+			_, err := decodeChat([]byte(frame + value + `}`))
+			if tandem.KindOf(err) != tandem.Invalid || err == nil || err.Error() != field+" must be true or false" {
+				t.Errorf("%s%s}: %v", frame, value, err)
+			}
+		}
+	}
 	if _, err := decodeChat([]byte(`{"type":"chat"}`)); err != errChatContent {
 		t.Error(err)
 	}
@@ -92,7 +103,7 @@ func TestChatDecode_refusesWrongOnes(t *testing.T) {
 			t.Errorf("%q: %v", content, err)
 		}
 	}
-	for _, frame := range []string{`{"type":"cancel"}`, `{"type":"feedback","feedbackType":"positive"}`, `{"type":"feedback","messageId":"m"}`, `{"type":"auth"}`, `{"type":"auth","token":""}`} {
+	for _, frame := range []string{`{"type":"cancel"}`, `{"type":"read"}`, `{"type":"feedback","feedbackType":"positive"}`, `{"type":"feedback","messageId":"m"}`, `{"type":"auth"}`, `{"type":"auth","token":""}`} {
 		if _, err := decodeChat([]byte(frame)); err == nil || !strings.HasSuffix(err.Error(), "is required") {
 			t.Errorf("%s: %v", frame, err)
 		}

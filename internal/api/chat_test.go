@@ -43,7 +43,7 @@ func TestChat_speaksTheDocument(t *testing.T) {
 	c.sees("human-escalation-response")
 	c.sees("state")
 	c.sends(`{"type":"typing"}`)
-	c.sends(`{"type":"read","messageId":"x"}`)
+	c.sends(fmt.Sprintf(`{"type":"read","messageId":%q}`, end.MessageID))
 	c.sends(`{"type":"ping","timestamp":"2025-09-12T10:30:00.000Z"}`)
 	c.sees("pong")
 	chatGolden(t, "chat_document.txt", c.plain())

@@ -86,19 +86,24 @@ func (s *Server) say(w http.ResponseWriter, r *http.Request, p tandem.Principal)
 	if err != nil {
 		return err
 	}
-	replySaid(w, p, &said)
+	replySaid(w, &said)
 	return nil
 }
 
 // replySaid answers with what was stored, and whether the participant is shown it.
-func replySaid(w http.ResponseWriter, p tandem.Principal, said *desk.Said) {
+func replySaid(w http.ResponseWriter, said *desk.Said) {
 	delivery := "delivered"
 	if said.Draft {
 		delivery = "draft"
 	}
 	w.Header().Set("Tandem-Delivery", delivery)
-	v := viewOn(viewOf(p), &said.Conversation.Conversation)
-	reply(w, http.StatusCreated, saidReply{true, messagesOf(v, said.Events)})
+	reply(w, http.StatusCreated, saidReply{true, ownWords(said)})
+}
+
+// ownWords are what was stored, as whoever said it sees it, whoever else does.
+func ownWords(said *desk.Said) []conversationMessage {
+	v := tandem.View{Face: tandem.FaceConversation, Audience: tandem.Operators}
+	return messagesOf(viewOn(v, &said.Conversation.Conversation), said.Events)
 }
 
 type contentRequest struct {
@@ -123,7 +128,7 @@ func (s *Server) steer(w http.ResponseWriter, r *http.Request, p tandem.Principa
 	if err != nil {
 		return err
 	}
-	out := messagesOf(viewOn(viewOf(p), &said.Conversation.Conversation), said.Events)
+	out := ownWords(&said)
 	if len(out) != 1 {
 		return tandem.Errorf(tandem.Internal, "a steer is one message, and not %d", len(out))
 	}
@@ -142,7 +147,7 @@ func (s *Server) sendDraft(w http.ResponseWriter, r *http.Request, p tandem.Prin
 	if err != nil {
 		return err
 	}
-	replySaid(w, p, &said)
+	replySaid(w, &said)
 	return nil
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net"
 	"net/http"
+	"strings"
 	"time"
 
 	tandem "github.com/seed4677ff1f/tandem"
@@ -76,13 +77,21 @@ func (s *Server) tellConversation(ctx context.Context, req desk.Follow) func(han
 			if over := s.charge(req.Principal, costRequest).err(); over != nil {
 				return nil, over
 			}
-			return &refusalTeller{conversationError(req.Conversation, message(err), retryFailed)}, nil
+			return &refusalTeller{conversationError(echoed(req.Conversation), message(err), retryFailed)}, nil
 		}
 		if err != nil {
 			return nil, err
 		}
 		return &conversationTeller{server: s, id: req.Conversation, from: f, resumed: req.After != nil && *req.After == f.Cursor()}, nil
 	}
+}
+
+// echoed is an id that a client gave, as far as ids go.
+func echoed(id string) string {
+	if len(id) > tandem.MaxName {
+		return strings.ToValidUTF8(id[:tandem.MaxName], "") + "…"
+	}
+	return id
 }
 
 func (t *conversationTeller) face() tandem.Face { return tandem.FaceConversation }

@@ -20,7 +20,8 @@ func TestCORS_preflight(t *testing.T) {
 		"/api/user/sse/events":    "GET, HEAD, OPTIONS",
 		"/api/user/rest/send":     "POST, OPTIONS",
 		"/api/auth/tickets":       "POST, OPTIONS",
-		"/api/conversations":      "GET, HEAD, OPTIONS",
+		"/api/conversations":      "GET, HEAD, POST, OPTIONS",
+		"/api/conversation/c":     "GET, HEAD, PATCH, OPTIONS",
 		"/nothing/is/here":        "OPTIONS",
 		"/api/user/../user/rest/": "OPTIONS",
 	} {

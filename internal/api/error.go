@@ -93,8 +93,13 @@ func (s *Server) fail(rt *route, id string, w *recorder, err error) {
 	if known.Kind == tandem.Internal || sentence == "" || sh.sentence != "" && !rt.form.speaks() {
 		sentence = sh.sentence
 	}
-	if known.Kind == tandem.Internal && rt.form == formDetail {
-		sentence = textFailed
+	if rt.form == formDetail {
+		switch {
+		case known.Kind == tandem.Internal:
+			sentence = textFailed
+		case sentence == shapes[tandem.Forbidden].sentence:
+			sentence = textDenied
+		}
 	}
 	if known.Kind == tandem.Held {
 		rt.form.writeHeld(w, sentence, known.Epoch)

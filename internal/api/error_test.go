@@ -44,13 +44,17 @@ func TestError_eachKindInEachForm(t *testing.T) {
 		object, bare, detail string
 		logged               bool
 	}{
-		{secret, 500, `{"error":"Internal server error","message":"An unexpected error occurred. Please try again later."}`, "", `{"detail":"An unexpected error occurred. Please try again later."}`, true},
-		{tandem.Errorf(tandem.Internal, "half of it: %w", secret), 500, `{"error":"Internal server error","message":"An unexpected error occurred. Please try again later."}`, "", `{"detail":"An unexpected error occurred. Please try again later."}`, true},
+		{secret, 500, `{"error":"Internal server error","message":"An unexpected error occurred. Please try again later."}`, "", `{"detail":"Failed to retrieve conversation"}`, true},
+		{tandem.Errorf(tandem.Internal, "half of it: %w", secret), 500, `{"error":"Internal server error","message":"An unexpected error occurred. Please try again later."}`, "", `{"detail":"Failed to retrieve conversation"}`, true},
 		{fmt.Errorf("around: %w", tandem.Errorf(tandem.Invalid, "text is required")), 400, `{"error":"Bad request","message":"text is required"}`, `"text is required"`, `{"detail":"text is required"}`, false},
 		{tandem.Errorf(tandem.Unauthorized, "Token has been revoked. Please login again."), 401, `{"error":"Unauthorized","message":"Authentication is required to access this resource"}`, "", `{"detail":"Token has been revoked. Please login again."}`, false},
 		{tandem.Errorf(tandem.Forbidden, "not yours"), 403, `{"error":"Forbidden","message":"You do not have permission to access this resource"}`, "", `{"detail":"not yours"}`, false},
 		{tandem.Errorf(tandem.NotFound, "no such <thing>"), 404, `{"error":"Not found","message":"no such <thing>"}`, "", `{"detail":"no such <thing>"}`, false},
 		{tandem.Errorf(tandem.Conflict, "it has ended"), 409, `{"error":"Conflict","message":"it has ended"}`, "", `{"detail":"it has ended"}`, false},
+		{
+			&tandem.Error{Kind: tandem.Held, Message: "Maya holds this conversation.", Epoch: 4}, 409,
+			`{"error":"Held","message":"Maya holds this conversation.","controlEpoch":4}`, "", `{"detail":"Maya holds this conversation.","control_epoch":4}`, false,
+		},
 		{tandem.Errorf(tandem.Mismatch, "used before"), 422, `{"error":"Key used before","message":"used before"}`, "", `{"detail":"used before"}`, false},
 		{tandem.Errorf(tandem.TooLarge, "too much"), 413, `{"error":"Too large","message":"too much"}`, "", `{"detail":"too much"}`, false},
 		{&tandem.Error{Kind: tandem.TooMany, Message: "too many open streams"}, 429, `{"error":"Rate limit exceeded","message":"Too many requests. Please try again later.","retryAfter":"60"}`, "", `{"detail":"too many open streams"}`, false},
@@ -91,7 +95,7 @@ func TestError_eachKindInEachForm(t *testing.T) {
 func TestError_panicsAndLateErrors(t *testing.T) {
 	for f, want := range map[form]string{
 		formBare:   `{"error":"Internal server error","message":"An unexpected error occurred. Please try again later."}`,
-		formDetail: `{"detail":"An unexpected error occurred. Please try again later."}`,
+		formDetail: `{"detail":"Failed to retrieve conversation"}`,
 	} {
 		res, log := ask(t, f, func(*Server, http.ResponseWriter, *http.Request, tandem.Principal) error { panic("sky falls") })
 		if res.Code != 500 || res.Body.String() != want {
