@@ -26,11 +26,7 @@ type transcript struct {
 }
 
 // random finds what differs from run to run: ids, cursors' tags, credentials.
-<<<<<<< HEAD
-var random = regexp.MustCompile(`\b(msg|conv|req)_[0-9A-Z]{26}\b|\btk-[\w-]{43}|\b(?:sk|ln)-[\w-]{43}|\beyJ[\w-]+\.[\w-]+\.[\w-]+|\b(\d+)-[a-z2-7]{8}\b`)
-=======
-var random = regexp.MustCompile(`\b(msg|conv|req|call|worker)_[0-9A-Z]{26}\b|\btk-[\w-]{43}|\bsk-[\w-]{43}|\beyJ[\w-]+\.[\w-]+\.[\w-]+|\b(\d+)-[a-z2-7]{8}\b`)
->>>>>>> 7b72755 (wip conversations: transcripts)
+var random = regexp.MustCompile(`\b(msg|conv|req|call|worker)_[0-9A-Z]{26}\b|\btk-[\w-]{43}|\b(?:sk|ln)-[\w-]{43}|\beyJ[\w-]+\.[\w-]+\.[\w-]+|\b(\d+)-[a-z2-7]{8}\b`)
 
 func newTranscript(s *site) *transcript {
 	return &transcript{s: s, names: map[string]string{}}
