@@ -6,6 +6,7 @@ import (
 	"time"
 
 	tandem "github.com/seed4677ff1f/tandem"
+	"github.com/seed4677ff1f/tandem/internal/desk"
 )
 
 // conversationRow is a conversation in a list, on the board and in `updated`. The
@@ -84,4 +85,12 @@ func stampIn(t time.Time, where *time.Location) string {
 		return ""
 	}
 	return t.In(where).Format(time.RFC3339)
+}
+
+// boardRow is a conversation with its last words, as lists and the board show it.
+func boardRow(reader tandem.Audience, s *desk.Seen) conversationRow {
+	row := rowOf(reader, &s.Conversation, s.Place)
+	w := s.Words
+	row.LastMessage, row.LastRole, row.LastAt, row.Unread = w.Text, w.Role, stampIn(w.At, clockOf(&s.Conversation)), &w.Unread
+	return row
 }
