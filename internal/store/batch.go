@@ -2,10 +2,7 @@ package store
 
 import (
 	"context"
-	"crypto/sha256"
 	"database/sql"
-	"encoding/binary"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
@@ -318,40 +315,4 @@ func (b *batch) writeRest(ctx context.Context, p placed) error {
 		return b.writeTurn(ctx, thread, w)
 	}
 	return nil
-}
-
-// writeConversation stores c under the tenant's next revision and chains the
-// revision's hash over the conversation's id and body.
-func (b *batch) writeConversation(ctx context.Context, tenant, thread int64, c *tandem.Conversation) error {
-	var rev int64
-	var prev []byte
-	if err := b.w.one(ctx, `select rev, rev_hash from tenant where id = ?`, tenant).Scan(&rev, &prev); err != nil {
-		return err
-	}
-	rev++
-	c.Rev = rev
-	body, err := json.Marshal(c)
-	if err != nil {
-		return err
-	}
-	h := sha256.New()
-	h.Write(prev)
-	h.Write(binary.BigEndian.AppendUint64(nil, uint64(rev)))
-	sum := sha256.Sum256(append([]byte(c.ID+"\x00"), body...))
-	h.Write(sum[:])
-	hash := h.Sum(nil)
-	if err := b.w.exec(ctx, `update tenant set rev = ?, rev_hash = ? where id = ?`, rev, hash, tenant); err != nil {
-		return err
-	}
-	if err := b.w.exec(ctx, `insert into board (tenant, rev, hash) values (?, ?, ?)`, tenant, rev, hash); err != nil {
-		return err
-	}
-	return b.w.exec(ctx, `insert into conversation
-		(tenant, id, thread, status, mode, urgency, admin_id, opened_at, waiting_since, ended_at, first_seq, rev, call_id, body)
-		values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
-		on conflict (tenant, id) do update set status = excluded.status, mode = excluded.mode, urgency = excluded.urgency,
-		admin_id = excluded.admin_id, waiting_since = excluded.waiting_since, ended_at = excluded.ended_at, rev = excluded.rev,
-		call_id = excluded.call_id, body = excluded.body`,
-		tenant, c.ID, thread, string(c.Status), string(c.Mode), c.Urgency.Rank(), c.AdminID, micros(c.OpenedAt),
-		micros(c.WaitingSince), micros(c.EndedAt), c.FirstSeq, rev, c.CallID, body)
 }

@@ -159,7 +159,8 @@ func bulkThreads() *bulk {
 		after: ` on conflict (id) do update set head = excluded.head, head_hash = excluded.head_hash, head_at = excluded.head_at,
 		epoch = excluded.epoch, holder = excluded.holder, conversation = excluded.conversation, reserved = excluded.reserved,
 		answer = excluded.answer, chat_mark = excluded.chat_mark, taken = excluded.taken, serves = excluded.serves,
-		hidden = excluded.hidden, erased = excluded.erased, counter = excluded.counter, touched_at = excluded.touched_at`,
+		hidden = excluded.hidden, erased = excluded.erased, counter = excluded.counter, 
+		touched_at = case when excluded.head > thread.head then excluded.touched_at else thread.touched_at end`,
 	}
 }
 

@@ -6,6 +6,7 @@ alter table thread add column serves  text    not null default '';  -- workflow 
 alter table thread add column hidden  integer not null default 0;   -- events up to this seq are not shown to the participant
 alter table thread add column erased  integer not null default 0;   -- bodies up to this seq are gone
 alter table thread add column counter integer not null default 0;   -- the last number in a message id
+create index thread_touched on thread (tenant, workflow, touched_at);             -- decision 15
 
 alter table conversation add column call_id text not null default '';
 create index conversation_call on conversation (tenant, call_id) where call_id <> '';
@@ -81,6 +82,7 @@ drop table ack;
 drop table due;
 alter table board drop column at;
 drop index conversation_call;
+drop index thread_touched;
 alter table conversation drop column call_id;
 alter table thread drop column counter;
 alter table thread drop column erased;
