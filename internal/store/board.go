@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"time"
 
 	tandem "github.com/seed4677ff1f/tandem"
 )
@@ -156,4 +157,16 @@ func (s *Store) BoardSnapshot(ctx context.Context, f ConversationFilter) ([]tand
 	f.Status = tandem.StatusActive
 	list, err := listConversations(ctx, tx, f)
 	return list, head, err
+}
+
+// BoardAt is when the change at a cursor that Board knows was made; zero before the
+// first change.
+func (s *Store) BoardAt(ctx context.Context, tenant string, c tandem.BoardCursor) (time.Time, error) {
+	var at int64
+	err := s.readers.QueryRowContext(ctx, `select b.at from board b join tenant n on n.id = b.tenant where n.name = ? and b.rev = ?`,
+		tenant, c.Rev).Scan(&at)
+	if errors.Is(err, sql.ErrNoRows) {
+		return time.Time{}, nil
+	}
+	return fromMicros(at), err
 }

@@ -1,0 +1,384 @@
+package desk
+
+import (
+	"context"
+	"strings"
+	"time"
+
+	tandem "github.com/seed4677ff1f/tandem"
+	"github.com/seed4677ff1f/tandem/internal/hub"
+	"github.com/seed4677ff1f/tandem/internal/store"
+)
+
+// Watching says who wants to watch the tenant's board, and which conversations
+// with it.
+type Watching struct {
+	Principal tandem.Principal
+	IDs       []string // conversations whose streams are shown on the same connection
+	After     string   // the place to go on from, as Board.Place gave it; empty: none
+	Heartbeat time.Duration
+	Hangup    func() // see Follow
+}
+
+// Board is one reader's way along a tenant's board: the same loop as a Follower's.
+// Next may be called by one goroutine at a time.
+type Board struct {
+	desk      *Desk
+	watch     *hub.Watcher
+	bell      chan struct{}
+	cursor    tandem.BoardCursor
+	since     time.Time       // when the change at the cursor was made
+	had       map[string]bool // conversations that the reader was shown on this connection
+	whole     bool            // the reader was shown all that there was when it came
+	fresh     bool            // the board must be read whatever the bell says
+	snapshot  bool            // a snapshot is to be told first
+	rings     uint64
+	noticed   uint64
+	parts     []*part
+	timer     *time.Timer
+	beat      time.Time
+	heartbeat time.Duration
+}
+
+// part is one watched conversation.
+type part struct {
+	id       string
+	follower *Follower // nil: there is no such conversation for this reader
+	failed   error     // why, to be told
+	over     bool
+}
+
+// BoardBatch is what Board.Next yields: one kind of thing at a time.
+type BoardBatch struct {
+	Snapshot  []Seen // of all that the reader may see; not nil, but perhaps empty
+	Upserts   []Seen
+	Removed   []string
+	Hints     []tandem.Notice
+	Watched   string // id of the conversation that Part or Failed is of
+	Part      *Batch
+	Failed    error
+	Heartbeat bool
+	Ended     string
+}
+
+// Watch begins to watch the board. Back ends and people who answer may. Errors:
+// Forbidden; Invalid for too many conversations; TooMany for one stream too many.
+// The caller must Close the board.
+func (d *Desk) Watch(ctx context.Context, req Watching) (*Board, error) {
+	p := req.Principal
+	if p.Role == tandem.Participant || p.Session != "" {
+		return nil, errDenied()
+	}
+	if n := d.limits.Watch; n > 0 && len(req.IDs) > n {
+		return nil, tandem.Errorf(tandem.Invalid, "watch cannot name more than %d conversations", n)
+	}
+	b := &Board{desk: d, bell: make(chan struct{}, 1), had: map[string]bool{}, fresh: true, heartbeat: req.Heartbeat}
+	w, err := d.hub.Watch(tandem.BoardAddress(p.Tenant), p, hub.WatchOptions{
+		Face: tandem.FaceBoard, Max: d.limits.Streams, Hangup: req.Hangup, Bell: b.bell,
+	})
+	if err != nil {
+		return nil, err
+	}
+	b.watch, b.noticed = w, w.LastNotice()
+	b.timer, b.beat = time.NewTimer(time.Hour), d.clock().Add(req.Heartbeat)
+	if err := b.seek(ctx, req); err != nil {
+		b.Close()
+		return nil, err
+	}
+	if err := d.comesBack(ctx, p); err != nil {
+		d.log.Warn("a holder came back, and the countdown goes on", "err", err)
+	}
+	return b, nil
+}
+
+// seek finds where the board and each of its parts go on.
+func (b *Board) seek(ctx context.Context, req Watching) error {
+	places := strings.Split(req.After, "~")
+	after, err := tandem.ParseBoardCursor(places[0])
+	b.snapshot = true
+	if err == nil {
+		page, err := b.desk.store.Board(ctx, req.Principal.Tenant, after, 1)
+		if err != nil {
+			return err
+		}
+		if page.Known {
+			b.cursor, b.snapshot = after, false
+			if b.since, err = b.desk.store.BoardAt(ctx, req.Principal.Tenant, after); err != nil {
+				return err
+			}
+		}
+	}
+	same := len(places) == len(req.IDs)+1
+	for i, id := range req.IDs {
+		f := Follow{
+			Principal: req.Principal, Conversation: id, bell: b.bell,
+			View: tandem.View{Face: tandem.FaceConversation, Audience: req.Principal.Audience(), Part: true},
+		}
+		if same {
+			if c, err := tandem.ParseCursor(places[i+1]); err == nil {
+				f.After = &c
+			}
+		}
+		if err := b.join(ctx, id, f); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// join begins to follow one conversation. One that the reader may not see is told
+// and does not end the board.
+func (b *Board) join(ctx context.Context, id string, req Follow) error {
+	p := &part{id: id}
+	f, err := b.desk.Follow(ctx, req)
+	switch tandem.KindOf(err) {
+	case tandem.Gone:
+		p.over = true
+	case tandem.NotFound, tandem.Forbidden:
+		p.failed = err
+	default:
+		if err != nil {
+			return err
+		}
+	}
+	p.follower = f
+	b.parts = append(b.parts, p)
+	return nil
+}
+
+// noPlace stands for a conversation that has none in a board's place.
+const noPlace = "0-aaaaaaaa"
+
+// Place is the board's place and that of each conversation watched with it: the id
+// that a client comes back with.
+func (b *Board) Place() string {
+	var s strings.Builder
+	s.WriteString(b.cursor.String())
+	for _, p := range b.parts {
+		s.WriteByte('~')
+		if p.follower == nil {
+			s.WriteString(noPlace)
+			continue
+		}
+		s.WriteString(p.follower.Cursor().String())
+	}
+	return s.String()
+}
+
+// Close ends the watching.
+func (b *Board) Close() {
+	b.timer.Stop()
+	for _, p := range b.parts {
+		if p.follower != nil {
+			p.follower.Close()
+		}
+	}
+	b.watch.Close()
+}
+
+// Next waits for the next batch. It returns ctx's error when ctx ends.
+func (b *Board) Next(ctx context.Context) (out BoardBatch, err error) {
+	for {
+		done, err := b.look(ctx, &out)
+		if done || err != nil {
+			return out, err
+		}
+		b.timer.Reset(b.due().Sub(b.desk.clock()))
+		select {
+		case <-ctx.Done():
+			return out, ctx.Err()
+		case <-b.bell:
+		case <-b.timer.C:
+		}
+	}
+}
+
+// look puts what there is into out; done is false if there is nothing.
+//
+//go:noinline
+func (b *Board) look(ctx context.Context, out *BoardBatch) (done bool, err error) {
+	if done := b.first(out); done {
+		return true, nil
+	}
+	if b.snapshot {
+		return true, b.whoIsThere(ctx, out)
+	}
+	rings := b.watch.Rings()
+	for b.fresh || rings != b.rings {
+		more, err := b.read(ctx, out)
+		if err != nil {
+			return false, err
+		}
+		if !more {
+			b.fresh, b.rings = false, rings
+		}
+		if len(out.Upserts)+len(out.Removed) > 0 || b.snapshot {
+			return !b.snapshot, nil
+		}
+	}
+	if b.hints(out) {
+		return true, nil
+	}
+	for _, p := range b.parts {
+		if done, err := b.lookAt(ctx, p, out); done || err != nil {
+			return done, err
+		}
+	}
+	return false, nil
+}
+
+// first is what has to be told before anything else.
+func (b *Board) first(out *BoardBatch) bool {
+	if why := b.watch.Ended(); why != "" {
+		out.Ended = why
+		return true
+	}
+	now := b.desk.clock()
+	if p := b.watch.Principal(); !p.Expires.IsZero() && !now.Before(p.Expires.Add(Leeway)) {
+		out.Ended = EndExpired
+		return true
+	}
+	if b.heartbeat <= 0 || now.Before(b.beat) {
+		return false
+	}
+	for !b.beat.After(now) {
+		b.beat = b.beat.Add(b.heartbeat)
+	}
+	b.fresh = true // a lost ring costs a late read
+	for _, p := range b.parts {
+		if p.follower != nil {
+			p.follower.doubt = true
+		}
+	}
+	out.Heartbeat = true
+	return true
+}
+
+// due is when Next has to wake by itself.
+func (b *Board) due() time.Time {
+	at := b.desk.clock().Add(time.Hour)
+	if b.heartbeat > 0 && b.beat.Before(at) {
+		at = b.beat
+	}
+	if p := b.watch.Principal(); !p.Expires.IsZero() && p.Expires.Add(Leeway).Before(at) {
+		at = p.Expires.Add(Leeway)
+	}
+	return at
+}
+
+// whoIsThere makes the snapshot: all ACTIVE conversations that the reader may see.
+func (b *Board) whoIsThere(ctx context.Context, out *BoardBatch) error {
+	d, p := b.desk, b.watch.Principal()
+	rings := b.watch.Rings()
+	list, head, err := d.store.BoardSnapshot(ctx, boardFilter(p))
+	if err != nil {
+		return err
+	}
+	out.Snapshot = []Seen{}
+	b.had, b.whole = map[string]bool{}, true
+	for i := range list {
+		if p.MaySee(&list[i]) {
+			out.Snapshot = append(out.Snapshot, Seen{Conversation: list[i]})
+			b.had[list[i].ID] = true
+		}
+	}
+	if err := d.rows(ctx, out.Snapshot); err != nil {
+		return err
+	}
+	b.cursor, b.snapshot, b.fresh, b.rings = head, false, false, rings
+	return nil
+}
+
+func boardFilter(p *tandem.Principal) store.ConversationFilter {
+	f := store.ConversationFilter{Tenant: p.Tenant, Workflow: p.Workflow, Workflows: p.Workflows, Status: tandem.StatusActive}
+	if p.Role == tandem.Operator {
+		f.Visible = p.Subject
+	}
+	return f
+}
+
+// read takes the next changes of the board.
+func (b *Board) read(ctx context.Context, out *BoardBatch) (more bool, err error) {
+	p := b.watch.Principal()
+	page, err := b.desk.store.Board(ctx, p.Tenant, b.cursor, pageLen)
+	if err != nil {
+		return false, err
+	}
+	if !page.Known { // retention overtook this reader, or another database was put in its place
+		b.snapshot = true
+		return false, nil
+	}
+	for i := range page.Conversations {
+		c := &page.Conversations[i]
+		switch {
+		case c.Status != tandem.StatusErased && p.MaySee(c):
+			out.Upserts = append(out.Upserts, Seen{Conversation: *c})
+			b.had[c.ID] = true
+		case b.mayHaveHad(p, c):
+			out.Removed = append(out.Removed, c.ID)
+			delete(b.had, c.ID)
+		}
+	}
+	b.cursor = page.Cursor
+	return page.More, b.desk.rows(ctx, out.Upserts)
+}
+
+// mayHaveHad reports whether the reader may have been shown a conversation before.
+// On a connection that began with a snapshot that is known; one that came back may
+// have had whatever was there before its place.
+func (b *Board) mayHaveHad(p *tandem.Principal, c *tandem.Conversation) bool {
+	if b.had[c.ID] {
+		return true
+	}
+	return !b.whole && p.Serves(c.Address.Workflow) && !c.OpenedAt.After(b.since)
+}
+
+// hints takes the newest last words of each conversation.
+func (b *Board) hints(out *BoardBatch) bool {
+	list, next := b.watch.Notices(b.noticed)
+	b.noticed = next
+	p := b.watch.Principal()
+	at := map[string]int{}
+	for _, n := range list {
+		if n.Kind != tandem.NoticeHint || n.Row == nil || !p.MaySee(n.Row) {
+			continue
+		}
+		if i, known := at[n.Conversation]; known {
+			out.Hints[i] = n.Notice
+			continue
+		}
+		at[n.Conversation] = len(out.Hints)
+		out.Hints = append(out.Hints, n.Notice)
+	}
+	return len(out.Hints) > 0
+}
+
+// lookAt takes what one of the watched conversations has.
+func (b *Board) lookAt(ctx context.Context, p *part, out *BoardBatch) (bool, error) {
+	if p.over {
+		return false, nil
+	}
+	out.Watched = p.id
+	if p.failed != nil {
+		out.Failed, p.over = p.failed, true
+		return true, nil
+	}
+	var batch Batch
+	done, err := p.follower.look(ctx, &batch)
+	if err != nil && ctx.Err() == nil && (tandem.KindOf(err) == tandem.NotFound || tandem.KindOf(err) == tandem.Forbidden) {
+		out.Failed, p.over = err, true
+		return true, nil
+	}
+	if !done || err != nil {
+		return false, err
+	}
+	out.Part = &batch
+	switch batch.Ended {
+	case "":
+	case EndConversation, EndDenied, EndDeleted:
+		p.over = true
+	default: // of the credential or the server, and so of the whole stream
+		*out = BoardBatch{Ended: batch.Ended}
+	}
+	return true, nil
+}
