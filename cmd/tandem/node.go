@@ -118,12 +118,17 @@ func (n *node) accountDisabled(ctx context.Context, tenant, username string) {
 	}
 }
 
-// trim removes what is older than the retention, at the start and every hour.
+// trim removes what is older than the retention, and sessions that are over, at
+// the start and every hour.
 func (n *node) trim(ctx context.Context, retention time.Duration) {
 	tick := time.NewTicker(time.Hour)
 	defer tick.Stop()
-	for retention > 0 {
-		if _, err := n.store.Trim(ctx, time.Now().Add(-retention)); err != nil && ctx.Err() == nil {
+	for {
+		_, err := n.desk.TrimSessions(ctx)
+		if retention > 0 && err == nil {
+			_, err = n.store.Trim(ctx, time.Now().Add(-retention))
+		}
+		if err != nil && ctx.Err() == nil {
 			n.log.Error("retention", "err", err)
 		}
 		select {

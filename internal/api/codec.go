@@ -14,6 +14,8 @@ func Codec() tandem.Codec {
 				return participantEvent(v, a, e)
 			case tandem.FaceChat:
 				return chatEvent(v, a, e)
+			case tandem.FaceSession:
+				return sessionEvent(e)
 			case tandem.FaceConversation:
 				return conversationEvent(v, a, e, total)
 			}

@@ -18,10 +18,11 @@ import (
 type form uint8
 
 const (
-	formObject form = iota // {"error":…,"message":…}
-	formBare               // the same, but a 400 is a bare JSON string
-	formDetail             // {"detail":…}
-	formLogin              // {"success":false,"message":…}, a 429 as formObject
+	formObject  form = iota // {"error":…,"message":…}
+	formBare                // the same, but a 400 is a bare JSON string
+	formDetail              // {"detail":…}
+	formLogin               // {"success":false,"message":…}, a 429 as formObject
+	formSession             // {"message":…,"status":"…"}
 )
 
 // shape is what an error kind becomes on every surface. Words are the surface's
@@ -162,6 +163,12 @@ func (f form) writeHeld(w http.ResponseWriter, sentence string, epoch int64) {
 	reply(w, sh.status, heldObject{object{Error: sh.word, Message: sentence}, epoch})
 }
 
+// refused is the body of an error of the session events: its status is a string.
+type refused struct {
+	Message string `json:"message"`
+	Status  string `json:"status"`
+}
+
 type failure struct {
 	Success bool   `json:"success"`
 	Message string `json:"message"`
@@ -169,7 +176,7 @@ type failure struct {
 
 // speaks reports whether a form shows the sentence of each error: the others have
 // a fixed one for what is refused.
-func (f form) speaks() bool { return f == formDetail || f == formLogin }
+func (f form) speaks() bool { return f == formDetail || f == formLogin || f == formSession }
 
 // write answers with an error in this form. wait, if any, is rounded up to whole
 // seconds, at least one.
@@ -183,6 +190,8 @@ func (f form) write(w http.ResponseWriter, status int, word, sentence string, wa
 	switch {
 	case f == formDetail:
 		body = detail{sentence}
+	case f == formSession:
+		body = refused{sentence, strconv.Itoa(status)}
 	case f == formBare && status == http.StatusBadRequest:
 		body = sentence
 	case status == http.StatusTooManyRequests:

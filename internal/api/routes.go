@@ -49,6 +49,12 @@ func routes() []route {
 		{pattern: outbound + "tool", form: formBare, use: auth.Request, cost: costPost, do: push(tandem.Tool)},
 		{pattern: outbound + "file", form: formBare, use: auth.Request, cost: costPost, do: push(tandem.File)},
 
+		{pattern: "GET /sse/connect/{sessionId}", form: formSession, do: (*Server).sessionConnect},
+		{pattern: "DELETE /sse/disconnect/{sessionId}", form: formSession, use: auth.Request, cost: costRequest, do: (*Server).sessionDisconnect},
+		{pattern: "GET /sse/send", form: formSession, use: auth.Request, cost: costPost, do: (*Server).sessionQuery},
+		{pattern: "POST /sse/send", form: formSession, use: auth.Request, cost: costPost, do: (*Server).sessionSend},
+		{pattern: "POST /api/sessions", form: formSession, use: auth.Request, cost: costPost, do: (*Server).sessionMake},
+
 		{pattern: "POST /api/auth/login", form: formLogin, do: (*Server).login},
 		{pattern: "POST /api/auth/link", form: formLogin, do: (*Server).link},
 		{pattern: "POST /api/auth/logout", form: formObject, use: auth.Request, cost: costRequest, do: (*Server).logout},
@@ -153,6 +159,8 @@ func (s *Server) unknown(w http.ResponseWriter, r *http.Request) {
 	form := formObject
 	if strings.HasPrefix(r.URL.Path, "/api/conversation") {
 		form = formDetail
+	} else if strings.HasPrefix(r.URL.Path, "/sse/") || strings.HasPrefix(r.URL.Path, "/api/sessions") {
+		form = formSession
 	}
 	if allow := s.methods(r); len(allow) > 0 {
 		w.Header().Set("Allow", strings.Join(append(allow, http.MethodOptions), ", "))
@@ -195,7 +203,7 @@ func (s *Server) judge(rt *route, w *recorder, r *http.Request) error {
 			return errStopping()
 		}
 		var err error
-		if p, err = s.principal(r, auth.Use{Purpose: rt.use, Route: rt.pattern}); err != nil {
+		if p, err = s.principal(r, auth.Use{Purpose: rt.use, Route: rt.pattern, Session: r.PathValue("sessionId")}); err != nil {
 			return err
 		}
 		// Whatever else says the tenant, no query may say another one.

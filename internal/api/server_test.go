@@ -7,6 +7,8 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -215,4 +217,34 @@ func (l *listener) text(event string) string {
 		l.s.t.Fatal(err)
 	}
 	return m.Text
+}
+
+// soon waits for something that happens by itself.
+func (s *site) soon(what string, is func() bool) {
+	s.t.Helper()
+	end := time.After(10 * time.Second)
+	for !is() {
+		select {
+		case <-end:
+			s.t.Fatal("never: " + what)
+		case <-time.After(2 * time.Millisecond):
+		}
+	}
+}
+
+// inDatabase counts how often something is found in the database's files.
+func (s *site) inDatabase(what string) (n int) {
+	s.t.Helper()
+	files, err := filepath.Glob(filepath.Join(s.Dir, "*"))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	for _, file := range files {
+		b, err := os.ReadFile(file)
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		n += bytes.Count(b, []byte(what))
+	}
+	return n
 }

@@ -119,6 +119,10 @@ type Use struct {
 	// credential is a stream ticket, which is bound to what it says; an error is
 	// returned by Authenticate as it is, and the ticket is not used up.
 	Address func(tandem.Principal) (tandem.Address, error)
+
+	// Session is the id of the session that is asked for; empty: none is. If
+	// nothing else is presented, it is the credential: some sessions are made so.
+	Session string
 }
 
 // Authenticate judges a credential. The error is of kind Unauthorized with the
@@ -139,6 +143,9 @@ func (a *Auth) Authenticate(ctx context.Context, cred Presented, use Use) (tande
 func (a *Auth) judge(ctx context.Context, cred Presented, use Use) (tandem.Principal, error) {
 	switch cred.form() {
 	case formNone:
+		if use.Session != "" {
+			return a.judgeSession(ctx, use.Session)
+		}
 		return tandem.Principal{}, refuse(ReasonNone, "no credential")
 	case formKey:
 		return a.judgeKey(ctx, cred)

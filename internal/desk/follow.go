@@ -45,7 +45,8 @@ type Follow struct {
 	// needs not be shown it again.
 	Own func(id string) bool
 
-	bell chan struct{} // of the stream that this one is a part of
+	bell    chan struct{} // of the stream that this one is a part of
+	session bool          // it is a session's, and Connect has judged who follows
 }
 
 // Follower is one reader's way along a thread: the one loop that serves history
@@ -79,6 +80,9 @@ type Follower struct {
 	total    int          // messages that count, up to cursor
 	group    []*hub.Entry // messages of one append, of which more are to come
 	finished string       // why the stream ends, once what there is was shown
+
+	session *connection // of the stream of a session
+	until   time.Time   // ... that ends then; zero: never
 
 	noticed uint64 // number of the last notice that was shown
 
@@ -144,6 +148,9 @@ func (d *Desk) Follow(ctx context.Context, req Follow) (*Follower, error) {
 // mayFollow judges whether the principal may follow what it asks for, and finds
 // the thread of a conversation.
 func (d *Desk) mayFollow(ctx context.Context, req *Follow) error {
+	if req.session {
+		return nil
+	}
 	if req.Conversation == "" {
 		return mayRead(req.Principal, req.Address)
 	}
@@ -228,6 +235,9 @@ func (f *Follower) Subscribers() int { return f.desk.hub.Subscribers(f.address) 
 func (f *Follower) Close() {
 	f.timer.Stop()
 	f.watch.Close()
+	if f.session != nil {
+		f.session.closed()
+	}
 }
 
 // Batch is what Next yields: exactly one of its parts is set, but that Frames
@@ -274,7 +284,7 @@ func (f *Follower) look(ctx context.Context, b *Batch) (done bool, err error) {
 		if err := f.verify(ctx); err != nil {
 			return false, err
 		}
-		f.last = f.watch.Ended() == EndShutdown
+		f.last = orderly(f.watch.Ended())
 		rings := f.watch.Rings()
 		if f.fresh || f.last || rings != f.rings {
 			var more bool
@@ -314,7 +324,7 @@ func (f *Follower) look(ctx context.Context, b *Batch) (done bool, err error) {
 // the server ends, what it waited for, the end of an answer above all, is shown
 // before.
 func (f *Follower) first() (Batch, bool) {
-	if why := f.watch.Ended(); why != "" && (why != EndShutdown || f.last) {
+	if why := f.watch.Ended(); why != "" && (!orderly(why) || f.last) {
 		return Batch{Ended: why}, true
 	}
 	if b, ok := f.timed(f.desk.clock()); ok {
@@ -338,6 +348,10 @@ func (f *Follower) first() (Batch, bool) {
 	}
 	return Batch{Ended: f.finished}, f.finished != ""
 }
+
+// orderly reports whether a stream that ends for this reason first shows what
+// there is.
+func orderly(why string) bool { return why == EndShutdown || why == EndDisconnected }
 
 // Reasons for which streams end; clients see them.
 const (

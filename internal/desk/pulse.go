@@ -19,6 +19,9 @@ func (f *Follower) timed(now time.Time) (Batch, bool) {
 			return Batch{Expiring: p.Expires}, true
 		}
 	}
+	if !f.until.IsZero() && !now.Before(f.until) {
+		return Batch{Ended: EndSessionExpired}, true
+	}
 	if f.heartbeat > 0 && !now.Before(f.beat) {
 		for !f.beat.After(now) {
 			f.beat = f.beat.Add(f.heartbeat)
@@ -77,6 +80,9 @@ func (f *Follower) due() time.Time {
 	}
 	if f.heartbeat > 0 {
 		sooner(f.beat)
+	}
+	if !f.until.IsZero() {
+		sooner(f.until)
 	}
 	if !p.Expires.IsZero() {
 		sooner(p.Expires.Add(Leeway))

@@ -49,6 +49,9 @@ func (f *Follower) read(ctx context.Context) (b Batch, more bool, err error) {
 // show adds what the view makes of one event, and moves the cursor past it.
 func (f *Follower) show(ctx context.Context, b *Batch, entry *hub.Entry) error {
 	e := entry.Event
+	if f.session != nil && f.finished != "" { // what follows is of a later session of that id
+		return nil
+	}
 	defer func() { f.cursor = e.Cursor() }()
 	if !e.Audience.VisibleTo(f.view.Audience) || e.Seq <= f.hidden || f.finished != "" {
 		return nil
@@ -57,6 +60,8 @@ func (f *Follower) show(ctx context.Context, b *Batch, entry *hub.Entry) error {
 		return f.showConversation(ctx, b, entry)
 	}
 	switch e.Kind {
+	case tandem.KindSession:
+		return f.showSession(e)
 	case tandem.KindAnswerStarted:
 		if e.Seq <= f.replay && !f.running(ctx, e) {
 			return nil // finished in what is replayed: its end shows it whole

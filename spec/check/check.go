@@ -176,6 +176,9 @@ func (d *descriptions) nothing(req *http.Request, res *http.Response, status int
 	if strings.HasPrefix(req.URL.Path, "/api/conversation") {
 		schema = "Detail"
 	}
+	if strings.HasPrefix(req.URL.Path, "/sse/") || strings.HasPrefix(req.URL.Path, "/api/sessions") {
+		schema = "SessionError"
+	}
 	return d.openapi.conforms(map[string]any{"$ref": "#/components/schemas/" + schema}, body)
 }
 

@@ -40,6 +40,21 @@ var openapiExamples = map[string]example{
 	},
 	"Done":         {right: []string{`{"success":true}`}, wrong: []string{`{"success":false}`}},
 	"LoginFailure": {right: []string{`{"success":false,"message":"Invalid username or password"}`}, wrong: []string{`{"success":true,"message":"x"}`}},
+	"SessionMessage": {
+		right: []string{`{"event":"PAYMENT","message":{"amount":1},"timestamp":` + at + `}`, `{"event":"MESSAGE","message":"hi","timestamp":` + at + `}`},
+		wrong: []string{`{"event":"","message":"x","timestamp":` + at + `}`, `{"event":"X","message":[],"timestamp":` + at + `}`},
+	},
+	"SessionSend": {
+		right: []string{`{"userId":"ann","sessionId":"s1","tenantId":"default","event":"PAYMENT","message":{}}`, `{"userId":"ann","message":"hi"}`, `{"sessionId":"s1","message":"hi"}`},
+		wrong: []string{`{"message":"hi"}`, `{"userId":"ann","message":[1]}`}, optional: "userId sessionId tenantId event",
+	},
+	"Sent": {right: []string{`{"message":"Message sent to 2 session(s)"}`}, wrong: []string{`{"message":"Message sent to no session(s)"}`}},
+	"SessionRequest": {
+		right: []string{`{"userId":"ann","sessionId":"s1","tenantId":"default","ttlSeconds":60,"capability":true}`, `{"userId":"ann","ttlSeconds":null}`},
+		wrong: []string{`{"userId":"ann","ttlSeconds":0}`, `{"userId":"ann","ttlSeconds":2592001}`, `{"userId":""}`}, optional: "sessionId tenantId ttlSeconds capability",
+	},
+	"Session":      {right: []string{`{"sessionId":"s1","userId":"ann","expiresAt":` + at + `}`}, wrong: []string{`{"sessionId":"","userId":"ann","expiresAt":` + at + `}`}},
+	"SessionError": {right: []string{`{"message":"Session not found","status":"404"}`}, wrong: []string{`{"message":"x","status":404}`, `{"message":"x","status":"200"}`}},
 	"AnyJSON":      {right: []string{`null`, `[1,{"a":true}]`}},
 	"Text":         {right: []string{`"ok"`}, wrong: []string{`1`}},
 	"EventStream":  {right: []string{`""`}, wrong: []string{`{}`}},
