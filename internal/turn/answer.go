@@ -25,6 +25,9 @@ func (r *Runner) run(t *turn) {
 		return
 	}
 	t.read()
+	if !r.answered(t) {
+		return
+	}
 	a := r.agents.Load().closest(t.row.Address.Tenant, t.row.Workflow)
 	if a != nil {
 		t.name = a.Name
@@ -86,7 +89,7 @@ func (r *Runner) converse(t *turn, a *agent) (began time.Time, later bool) {
 	if err == nil && c.later {
 		return began, true
 	}
-	r.finish(t, a, err)
+	r.finish(t, err)
 	return began, false
 }
 
@@ -133,10 +136,10 @@ func (r *Runner) ask(ctx context.Context, t *turn, a *agent) (tandem.Question, e
 }
 
 // finish ends the turn after the agent's last word, or with what kept it from one.
-func (r *Runner) finish(t *turn, a *agent, err error) {
+func (r *Runner) finish(t *turn, err error) {
 	started := t.begun() != 0
 	if err != nil && theirs(err) {
-		r.log.Warn("agent failed", "agent", a.Name, "mid_answer", started, "err", err)
+		r.log.Warn("agent failed", "agent", t.name, "mid_answer", started, "err", err)
 	}
 	switch {
 	case t.isOver():
@@ -187,6 +190,10 @@ func (r *Runner) awaitPush(t *turn, a *agent, from time.Time) {
 	}
 	for {
 		select {
+		case f := <-t.feeds:
+			if r.feed(t, f) {
+				continue
+			}
 		case <-t.done:
 		case <-r.open.Done():
 		case <-t.ctx.Done():
@@ -254,6 +261,7 @@ func (r *Runner) drop(t *turn, how string) {
 
 // ended is what follows the commit of a turn's end. saving is held.
 func (r *Runner) ended(t *turn, how string) {
+	t.set(func() { t.how = how })
 	t.end()
 	if seq := t.begun(); seq != 0 {
 		r.hub.End(t.row.Address, seq)

@@ -21,7 +21,7 @@ const (
 type call struct {
 	r     *Runner
 	t     *turn
-	agent *agent
+	agent *agent // nil: it came by itself
 
 	runes  joiner
 	size   int       // bytes of text so far
@@ -63,19 +63,29 @@ func (c *call) again(err error, attempts int) bool {
 	return attempts <= c.agent.Retries && theirs(err) && tandem.KindOf(err).Retryable() && c.r.open.Err() == nil
 }
 
-// attempt calls the agent once. Meanwhile it writes checkpoints, so that no token
-// waits for one.
+// attempt calls the agent once.
 func (c *call) attempt(ctx context.Context, q tandem.Question) error {
 	trial, err := c.agent.breaker.allow()
 	if err != nil {
 		return err
 	}
+	err = c.listen(ctx, c.agent.Spec, trial.answers, func(ctx context.Context, emit func(tandem.Piece) error) error {
+		return c.agent.Agent.Reply(ctx, q, emit)
+	})
+	trial.ended(err)
+	return err
+}
+
+// listen takes what say says, within the times that spec gives, and returns how
+// it ended; heard is called for each piece. Meanwhile it writes checkpoints, so
+// that no token waits for one.
+func (c *call) listen(ctx context.Context, spec Spec, heard func(), say speaker) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	c.began = time.Now()
-	w := watch(cancel, c.agent.FirstToken, c.agent.Idle)
+	w := watch(cancel, spec.FirstToken, spec.Idle)
 	result := make(chan error, 1)
-	c.r.work.Go(func() { result <- c.reply(ctx, q, w, trial) })
+	c.r.work.Go(func() { result <- c.reply(ctx, w, heard, say) })
 	tick := time.NewTicker(checkpointEvery)
 	defer tick.Stop()
 	for {
@@ -84,24 +94,26 @@ func (c *call) attempt(ctx context.Context, q tandem.Question) error {
 			c.r.checkpoint(c.t)
 		case err := <-result:
 			w.stop()
-			trial.ended(err)
 			return err
 		}
 	}
 }
 
-// reply runs the agent and judges how it ended.
-func (c *call) reply(ctx context.Context, q tandem.Question, w *watchdog, trial *trial) (err error) {
+// A speaker is an agent with its question: see [Agent.Reply].
+type speaker func(ctx context.Context, emit func(tandem.Piece) error) error
+
+// reply runs the speaker and judges how it ended.
+func (c *call) reply(ctx context.Context, w *watchdog, heard func(), say speaker) (err error) {
 	defer func() {
 		if p := recover(); p != nil { // one agent's mistake is not everybody's end
-			c.r.log.Error("agent panicked", "agent", c.agent.Name, "panic", fmt.Sprintf("%T", p), "stack", string(debug.Stack()))
+			c.r.log.Error("agent panicked", "agent", c.t.name, "panic", fmt.Sprintf("%T", p), "stack", string(debug.Stack()))
 			err = tandem.Errorf(tandem.Internal, "the agent panicked")
 		}
 	}()
-	err = c.agent.Agent.Reply(ctx, q, func(p tandem.Piece) error {
+	err = say(ctx, func(p tandem.Piece) error {
 		w.pause()
 		defer w.goOn()
-		trial.answers()
+		heard()
 		if c.failed == nil {
 			c.failed = c.take(ctx, p)
 		}

@@ -120,8 +120,8 @@ func (r *Runner) park(t *turn, total time.Duration) {
 	}
 }
 
-// unpark has a parked turn that has been fenced served once more, which ends it.
-// mu is held.
+// unpark has a parked turn served once more: it has been fenced, or who pushes has
+// come. mu is held.
 func (r *Runner) unpark(l *line, t *turn) {
 	if t.parked {
 		t.parked = false
@@ -141,7 +141,7 @@ func (r *Runner) left(from time.Time, total time.Duration) time.Duration {
 // has joined the Runner's work.
 func (r *Runner) expire(t *turn) {
 	r.mu.Lock()
-	if r.phase != running {
+	if r.phase != running || !t.parked {
 		r.mu.Unlock()
 		return
 	}

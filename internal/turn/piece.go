@@ -71,7 +71,9 @@ func (c *call) goOn(_ context.Context, text string) error {
 // start begins the answer: nobody sees its first token before the log has it.
 func (c *call) start(ctx context.Context, text string) error {
 	r, t := c.r, c.t
-	c.agent.metric.FirstToken.Observe(time.Since(c.began))
+	if c.agent != nil {
+		c.agent.metric.FirstToken.Observe(time.Since(c.began))
+	}
 	e, err := t.event(tandem.KindAnswerStarted, tandem.NewID("evt_", r.clock()), tandem.AnswerStarted{
 		MessageID: t.row.Answer, Role: tandem.RoleAssistant, Name: t.name,
 		Scope: t.row.Scope, RequestID: t.row.RequestID, Conversation: t.row.Conversation,
@@ -160,7 +162,7 @@ func (c *call) handOff(ctx context.Context, req tandem.HandoffRequest) error {
 		return context.Cause(ctx)
 	}
 	if refused != nil {
-		c.r.log.Warn("an agent's handoff was refused", "agent", c.agent.Name, "err", refused)
+		c.r.log.Warn("an agent's handoff was refused", "agent", c.t.name, "err", refused)
 	}
 	return nil
 }

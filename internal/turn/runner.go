@@ -29,10 +29,12 @@ type Runner struct {
 	renew  sync.Mutex // held while the list of agents is replaced
 	agents atomic.Pointer[table]
 
-	open context.Context // ends when nothing new may begin
-	shut context.CancelFunc
-	life context.Context // ends when nothing may go on
-	kill context.CancelCauseFunc
+	open   context.Context // ends when nothing new may begin
+	shut   context.CancelFunc
+	life   context.Context // ends when nothing may go on
+	kill   context.CancelCauseFunc
+	pushes atomic.Int64 // numbers of pushes that answer no question: negative, going down
+
 	work sync.WaitGroup // every goroutine; none is added once phase is stopped, but by another
 
 	// mu guards lines, what is in them, and phase. Nobody holds it while waiting
@@ -68,6 +70,7 @@ func New(opt Options) *Runner {
 	if r.log == nil {
 		r.log = slog.New(slog.DiscardHandler)
 	}
+	r.pushes.Store(-r.clock().UnixNano())
 	r.open, r.shut = context.WithCancel(context.Background())
 	r.life, r.kill = context.WithCancelCause(context.Background())
 	r.agents.Store(&table{})
@@ -117,7 +120,7 @@ func (r *Runner) Committed(c store.Committed) {
 			}
 		}
 	}
-	if c.Turn != nil && r.phase != stopped {
+	if c.Turn != nil && c.Turn.Question > 0 && r.phase != stopped { // else it is a push's
 		t := newTurn(r.life, *c.Turn, questionOf(c), c.Thread.Control.Epoch)
 		r.enqueue(c.Address, t)
 	}
@@ -160,7 +163,7 @@ func (r *Runner) Waiting(a tandem.Address, requestID string) (question int64, ok
 		}
 		t.set(func() {
 			t.early = true
-			if match = t.later && !t.over; match {
+			if match = t.later && !t.pushing && !t.over; match {
 				t.claimed = now
 			}
 		})

@@ -24,7 +24,9 @@ type turn struct {
 	message  tandem.Message // of question; read by whoever serves the turn
 	epoch    int64          // of the thread's control when the question was stored
 	name     string         // who answers; set before there is an answer
+	by       tandem.Meta    // of who pushes it; zero: the agent
 	trace    string         // traceparent of what is written
+	feeds    chan *feed     // at most one, who wants to say the answer
 
 	ctx    context.Context // ends when the answer must stop; its cause says why
 	cancel context.CancelCauseFunc
@@ -42,7 +44,9 @@ type turn struct {
 	text    strings.Builder
 	saved   int // bytes of text in checkpoints
 	sources string
+	how     string    // it ended; "" before, or if somebody else's append ended it
 	later   bool      // open until a push comes
+	pushing bool      // the push has come, and goes on
 	early   bool      // a push came before the turn was put aside for it
 	claimed time.Time // when a push for it was last on its way
 
@@ -53,7 +57,7 @@ type turn struct {
 }
 
 func newTurn(life context.Context, row store.Turn, question *tandem.Event, epoch int64) *turn {
-	t := &turn{row: row, question: question, epoch: epoch, done: make(chan struct{}), saving: semaphore.NewWeighted(1)}
+	t := &turn{row: row, question: question, epoch: epoch, done: make(chan struct{}), saving: semaphore.NewWeighted(1), feeds: make(chan *feed, 1)}
 	t.wake.L = &t.mu
 	t.ctx, t.cancel = context.WithCancelCause(life)
 	return t

@@ -1,6 +1,7 @@
 package turn
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"math/rand/v2"
@@ -176,7 +177,7 @@ func (t *turn) event(kind tandem.Kind, id string, body any) (tandem.Event, error
 	b, err := json.Marshal(body)
 	e := tandem.Event{
 		Kind: kind, ID: id, Body: b,
-		Meta: tandem.Meta{Principal: t.name, Credential: "agent", Traceparent: t.trace},
+		Meta: tandem.Meta{Principal: cmp.Or(t.by.Principal, t.name), Credential: cmp.Or(t.by.Credential, "agent"), Traceparent: t.trace},
 	}
 	if t.question != nil {
 		e.Meta.InReplyTo = t.question.ID
