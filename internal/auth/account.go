@@ -39,6 +39,25 @@ type AccountRequest struct {
 // decides whether it may. Errors: Invalid; Conflict if the username or e-mail
 // address is taken.
 func (a *Auth) CreateAccount(ctx context.Context, r AccountRequest) (Account, error) {
+	made, err := a.newAccount(ctx, r)
+	if err != nil {
+		return Account{}, err
+	}
+	if err := a.opt.Store.EnsureTenant(ctx, r.Tenant); err != nil {
+		return Account{}, err
+	}
+	return a.addAccount(ctx, made, r.By)
+}
+
+func (a *Auth) addAccount(ctx context.Context, made Account, by tandem.Principal) (Account, error) {
+	if err := a.opt.Store.AddAccount(ctx, made, auditOf(by, made.Tenant, "user-add")); err != nil {
+		return Account{}, err
+	}
+	return a.Account(ctx, made.Tenant, made.Username)
+}
+
+// newAccount is the account that is asked for, before it is stored.
+func (a *Auth) newAccount(ctx context.Context, r AccountRequest) (Account, error) {
 	made := Account{Tenant: r.Tenant, Username: strings.ToLower(r.Username), Email: strings.ToLower(r.Email), Name: r.Name, Role: r.Role}
 	if err := checkUsername(r.Username); err != nil {
 		return Account{}, err
@@ -56,16 +75,8 @@ func (a *Auth) CreateAccount(ctx context.Context, r AccountRequest) (Account, er
 	if err := checkAccount(made); err != nil {
 		return Account{}, err
 	}
-	if made.Password, err = a.hasher.hash(ctx, r.Password); err != nil {
-		return Account{}, err
-	}
-	if err := a.opt.Store.EnsureTenant(ctx, r.Tenant); err != nil {
-		return Account{}, err
-	}
-	if err := a.opt.Store.AddAccount(ctx, made, auditOf(r.By, r.Tenant, "user-add")); err != nil {
-		return Account{}, err
-	}
-	return a.Account(ctx, r.Tenant, r.Username)
+	made.Password, err = a.hasher.hash(ctx, r.Password)
+	return made, err
 }
 
 // AccountChange is what of an account is to change; nil leaves a field alone.

@@ -3,6 +3,7 @@ package auth
 import (
 	"context"
 	"strconv"
+	"time"
 
 	tandem "github.com/seed4677ff1f/tandem"
 	"github.com/seed4677ff1f/tandem/internal/store"
@@ -27,14 +28,15 @@ type AuditFilter struct {
 	Conversation string
 	Principal    string // subject
 	Action       string
-	Cursor       string // of the page before
+	Since, Until time.Time // at or after the one, before the other
+	Cursor       string    // of the page before
 	Limit        int
 }
 
 // Audits lists a tenant's entries, newest first, and the cursor of the next page;
 // empty if this was the last. Invalid for a cursor that none is.
 func (a *Auth) Audits(ctx context.Context, tenant string, f AuditFilter) (list []Audit, next string, err error) {
-	q := store.AuditFilter{Tenant: tenant, Conversation: f.Conversation, Principal: f.Principal, Action: f.Action, Limit: f.Limit}
+	q := store.AuditFilter{Tenant: tenant, Conversation: f.Conversation, Principal: f.Principal, Action: f.Action, Since: f.Since, Until: f.Until, Limit: f.Limit}
 	if f.Cursor != "" {
 		if q.Before, err = strconv.ParseInt(f.Cursor, 10, 64); err != nil || q.Before < 1 {
 			return nil, "", tandem.Errorf(tandem.Invalid, "not a cursor")

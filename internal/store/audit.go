@@ -76,7 +76,8 @@ type AuditFilter struct {
 	Conversation string
 	Principal    string
 	Action       string
-	Before       int64 // the next of the page before; 0: from the newest
+	Since, Until time.Time // at or after the one, before the other; zero: no bound
+	Before       int64     // the next of the page before; 0: from the newest
 	Limit        int
 }
 
@@ -93,6 +94,12 @@ func (s *Store) Audits(ctx context.Context, f AuditFilter) (list []Audit, next i
 	}
 	if f.Action != "" {
 		add("a.action = ?", f.Action)
+	}
+	if !f.Since.IsZero() {
+		add("a.at >= ?", f.Since.UnixMicro())
+	}
+	if !f.Until.IsZero() {
+		add("a.at < ?", f.Until.UnixMicro())
 	}
 	if f.Before > 0 {
 		add("a.row < ?", f.Before)

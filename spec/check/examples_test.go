@@ -18,7 +18,13 @@ const (
 		`"mode":"waiting","medium":"Text","admin_id":null,"timestamp":"2025-10-03T11:58:04+05:30","workflow":"support",` +
 		`"reason":"a refund","waiting_since":` + at + `,"answering":null,"holder":null,"queue_place":null,"control_epoch":0,` +
 		`"name":"Ann","ended_at":null}`
-	user = `{"id":"maya","username":"maya","email":"","role":"operator","name":"Maya","tenant":"default","workflows":["support"]}`
+	user    = `{"id":"maya","username":"maya","email":"","role":"operator","name":"Maya","tenant":"default","workflows":["support"]}`
+	account = `{"id":"maya","username":"maya","email":"","role":"operator","name":"Maya","tenant":"default","workflows":["support"],` +
+		`"disabled":false,"createdAt":` + at + `,"disabledAt":null}`
+	key = `{"id":"key_1","name":"shop","role":"agent","workflow":null,"subject":null,"rate":{"requests":600,"seconds":60},` +
+		`"createdAt":` + at + `,"expiresAt":null,"revokedAt":null,"seenInBrowser":"2025-09-12"}`
+	entry = `{"id":"aud_1","at":` + at + `,"action":"login","principal":"maya","role":"operator","credential":"password",` +
+		`"conversation":null,"object":null,"from":"192.0.2.1"}`
 )
 
 // openapiExamples has every schema of openapi.yaml.
@@ -27,9 +33,39 @@ var openapiExamples = map[string]example{
 		right: []string{`{"username":"maya","email":"maya@example.org","password":"x","tenant":"default"}`},
 		wrong: []string{`{"password":"x"}`, `{"username":"maya","password":""}`}, optional: "username email tenant",
 	},
-	"LinkCode": {right: []string{`{"code":"ln-0123456789abcdef"}`}, wrong: []string{`{"code":"ln-1"}`, `{"code":"sk-0123456789abcdef"}`}},
-	"User":     {right: []string{user}, wrong: []string{`{}`}},
-	"Role":     {right: []string{`"participant"`, `"agent"`, `"operator"`, `"supervisor"`, `"owner"`}, wrong: []string{`"admin"`, `""`}},
+	"Account":     {right: []string{account}},
+	"AccountRole": {right: []string{`"participant"`, `"operator"`, `"supervisor"`, `"owner"`}, wrong: []string{`"agent"`, `""`}},
+	"AccountList": {right: []string{`{"success":true,"users":[` + account + `]}`, `{"success":true,"users":[]}`}},
+	"Password":    {right: []string{`"12345678"`}, wrong: []string{`"1234567"`}},
+	"NewAccount": {
+		right: []string{`{"username":"maya","role":"operator","email":"m@example.org","name":"M","workflows":["x"],"password":"12345678"}`},
+		wrong: []string{`{"username":"","role":"operator"}`}, optional: "email name workflows password",
+	},
+	"AccountChange": {
+		right:    []string{`{}`, `{"role":"operator","email":"","name":"","workflows":[],"password":"12345678","resetPassword":false,"disabled":true}`},
+		optional: "email name role workflows password resetPassword disabled",
+	},
+	"AccountChanged": {right: []string{`{"success":true,"user":` + account + `,"password":"12345678"}`}, optional: "password"},
+	"KeyRate":        {right: []string{`{"requests":600,"seconds":0.5}`}, wrong: []string{`{"requests":0,"seconds":1}`, `{"requests":1,"seconds":0}`}},
+	"Key":            {right: []string{key}},
+	"KeyList":        {right: []string{`{"success":true,"keys":[` + key + `]}`}},
+	"NewKey": {
+		right: []string{`{"role":"agent","name":"shop","workflow":"x","subject":"","ttlSeconds":0,"rate":{"requests":1,"seconds":1}}`},
+		wrong: []string{`{"role":"king"}`, `{"role":"agent","ttlSeconds":-1}`}, optional: "name workflow subject ttlSeconds rate",
+	},
+	"KeyMade":    {right: []string{`{"success":true,"key":` + key + `,"secret":"sk-0123456789abcdefghijABCDEFGHIJ0123456789_-x"}`}, wrong: []string{`{"success":true,"key":` + key + `,"secret":"x"}`}},
+	"TenantName": {right: []string{`"acme-1"`}, wrong: []string{`"Acme"`, `""`, `"-a"`}},
+	"Tenant":     {right: []string{`{"name":"acme","createdAt":` + at + `}`}},
+	"TenantList": {right: []string{`{"success":true,"tenants":[{"name":"acme","createdAt":` + at + `}]}`}},
+	"NewOwner":   {right: []string{`{"username":"root","email":"","name":"","password":"12345678"}`}, optional: "email name password"},
+	"NewTenant":  {right: []string{`{"name":"acme","owner":{"username":"root"}}`}},
+	"TenantMade": {right: []string{`{"success":true,"tenant":"acme","owner":` + account + `,"password":"12345678"}`}, optional: "password"},
+	"AuditEntry": {right: []string{entry}, wrong: []string{`{}`}},
+	"AuditList":  {right: []string{`{"success":true,"entries":[` + entry + `],"cursor":"7"}`, `{"success":true,"entries":[],"cursor":null}`}},
+	"Conflict":   {right: []string{`{"error":"Conflict","message":"x"}`}, wrong: []string{`{"error":"Held","message":"x"}`}},
+	"LinkCode":   {right: []string{`{"code":"ln-0123456789abcdef"}`}, wrong: []string{`{"code":"ln-1"}`, `{"code":"sk-0123456789abcdef"}`}},
+	"User":       {right: []string{user}, wrong: []string{`{}`}},
+	"Role":       {right: []string{`"participant"`, `"agent"`, `"operator"`, `"supervisor"`, `"owner"`}, wrong: []string{`"admin"`, `""`}},
 	"SignedIn": {
 		right: []string{`{"success":true,"token":"eyJ.e30.x","expiresAt":` + at + `,"user":` + user + `}`},
 		wrong: []string{`{"success":true,"token":"","expiresAt":` + at + `,"user":` + user + `}`},
