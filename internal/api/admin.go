@@ -131,7 +131,7 @@ func (s *Server) changeUser(w http.ResponseWriter, r *http.Request, p tandem.Pri
 	if err != nil {
 		return err
 	}
-	return s.change(w, r, p, auth.AccountChange{
+	return s.alterUser(w, r, p, auth.AccountChange{
 		Email: in.Email, Name: in.Name, Role: in.Role, Workflows: in.Workflows, Disabled: in.Disabled, Password: password,
 	}, made)
 }
@@ -140,10 +140,10 @@ func (s *Server) changeUser(w http.ResponseWriter, r *http.Request, p tandem.Pri
 // conversations and in the audit, and nobody else shall be taken for it.
 func (s *Server) disableUser(w http.ResponseWriter, r *http.Request, p tandem.Principal) error {
 	yes := true
-	return s.change(w, r, p, auth.AccountChange{Disabled: &yes}, nil)
+	return s.alterUser(w, r, p, auth.AccountChange{Disabled: &yes}, nil)
 }
 
-func (s *Server) change(w http.ResponseWriter, r *http.Request, p tandem.Principal, to auth.AccountChange, made *string) error {
+func (s *Server) alterUser(w http.ResponseWriter, r *http.Request, p tandem.Principal, to auth.AccountChange, made *string) error {
 	to.By, to.KeepOwner = p, true
 	a, err := s.opt.Auth.ChangeAccount(r.Context(), p.Tenant, r.PathValue("username"), to)
 	if err != nil {
