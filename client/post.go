@@ -152,6 +152,7 @@ type Push struct {
 	Hint        string
 	RequestID   string // of the question that this answers
 	Epoch       *int64 // the question's control_epoch; nil: none
+	Spoken      bool   // it was heard already on its medium: stored and shown whoever holds
 	OnHeld      string // "refuse": not stored while a person holds the conversation; empty: as the server is set
 
 	// Of a Handoff: where to, and why.
@@ -189,6 +190,9 @@ func (c *Client) Push(ctx context.Context, p Push) (Pushed, error) {
 	}
 	if p.Epoch != nil {
 		body["controlEpoch"] = *p.Epoch
+	}
+	if p.Spoken {
+		body["spoken"] = true
 	}
 	target := "targetWorkflowType"
 	if p.To == person {

@@ -23,6 +23,12 @@ type outbound struct {
 	Hint          string          `json:"hint"`
 	RequestID     string          `json:"requestId"`
 
+	// Of speech; see docs/agents.md. A question calls the first control_epoch.
+	Epoch  *int64 `json:"controlEpoch"`
+	Epoch2 *int64 `json:"control_epoch"`
+	OnHeld string `json:"onHeld"`
+	Spoken bool   `json:"spoken"`
+
 	// Of a handoff.
 	TargetID   string `json:"targetWorkflowId"`
 	TargetType string `json:"targetWorkflowType"`
@@ -77,15 +83,27 @@ func (s *Server) push(w http.ResponseWriter, r *http.Request, p tandem.Principal
 			return err
 		}
 	}
-	_, err = s.opt.Desk.Push(r.Context(), p, desk.Push{
+	posted, err := s.opt.Desk.Push(r.Context(), p, desk.Push{
 		Address: a, Type: t, Text: in.Text, Data: in.Data, Hint: in.Hint, Scope: in.Scope, RequestID: in.RequestID,
-		Key: r.Header.Get("Idempotency-Key"),
+		Key: r.Header.Get("Idempotency-Key"), Epoch: in.epoch(), OnHeld: in.OnHeld, Spoken: in.Spoken,
 	})
 	if err != nil {
 		return err
 	}
-	delivered(w, a)
+	delivery := "delivered"
+	if posted.Draft {
+		delivery = "draft"
+	}
+	delivered(w, a, delivery)
 	return nil
+}
+
+// epoch is the control epoch that the sender knows; nil: none was given.
+func (in *outbound) epoch() *int64 {
+	if in.Epoch != nil {
+		return in.Epoch
+	}
+	return in.Epoch2
 }
 
 // checkFile refuses the data of a file that no page could show: it is an object
@@ -124,7 +142,7 @@ func (s *Server) handoff(w http.ResponseWriter, r *http.Request, p tandem.Princi
 		if _, _, err := s.opt.Desk.Escalate(r.Context(), p, esc); err != nil {
 			return err
 		}
-		delivered(w, a)
+		delivered(w, a, "delivered")
 		return nil
 	case target == "" || in.To != "":
 		return tandem.Errorf(tandem.Invalid, `A handoff needs targetWorkflowType, targetWorkflowId or "to":"person".`)
@@ -136,7 +154,7 @@ func (s *Server) handoff(w http.ResponseWriter, r *http.Request, p tandem.Princi
 	if _, err := s.opt.Desk.Handoff(r.Context(), p, esc, to); err != nil {
 		return err
 	}
-	delivered(w, to)
+	delivered(w, to, "delivered")
 	return nil
 }
 
@@ -158,8 +176,10 @@ func (s *Server) escalationOf(r *http.Request, in outbound, a tandem.Address) (d
 	}, err
 }
 
-// delivered answers a push that the participant is shown.
-func delivered(w http.ResponseWriter, a tandem.Address) {
-	w.Header().Set("Tandem-Delivery", "delivered")
+// delivered answers a push that was stored, and says what the participant sees of
+// it: all (delivered), nothing (draft), or what came before a colleague took over
+// (interrupted).
+func delivered(w http.ResponseWriter, a tandem.Address, delivery string) {
+	w.Header().Set("Tandem-Delivery", delivery)
 	reply(w, http.StatusOK, a.ThreadID())
 }
