@@ -191,8 +191,8 @@ var openapiExamples = map[string]example{
 	"Reset":        {right: []string{`{}`}, wrong: []string{`null`}},
 
 	"Outbound": {
-		optional: "workflow text requestId controlEpoch",
-		right:    []string{`{"workflow":"support","participantId":"ann","text":"Hello","requestId":"req_1","controlEpoch":3}`},
+		optional: "workflow text requestId controlEpoch onHeld spoken",
+		right:    []string{`{"workflow":"support","participantId":"ann","text":"Hello","requestId":"req_1","controlEpoch":3,"onHeld":"refuse","spoken":true}`},
 		wrong:    []string{`{"workflow":"support","participantId":""}`, `{"workflow":"support"}`},
 	},
 	"OutboundHandoff": {
@@ -260,6 +260,10 @@ var openapiExamples = map[string]example{
 	"TooLarge": {
 		right: []string{`{"error":"Too large","message":"A sentence."}`},
 		wrong: []string{`{"error":"Too large","message":""}`, `{"error":"error","message":"A sentence."}`, `"Too large"`},
+	},
+	"Held": {
+		right: []string{`{"error":"Held","message":"A sentence.","controlEpoch":0}`},
+		wrong: []string{`{"error":"Held","message":"A sentence."}`, `{"error":"Conflict","message":"A sentence.","controlEpoch":1}`, `{"error":"Held","message":"","controlEpoch":1}`},
 	},
 	"Mismatch": {
 		right: []string{`{"error":"Key used before","message":"A sentence."}`},
