@@ -222,3 +222,31 @@ func query(path, more string) string {
 	}
 	return "?" + more
 }
+
+// Who did what to a conversation, to the byte: for who may force, in their tenant.
+func TestTranscript_conversationAudit(t *testing.T) {
+	t.Parallel()
+	s := open(t, desktest.Options{Clock: atNoon})
+	c := s.crew()
+	owner, narrow := s.Token("root", tandem.Owner), s.keyFor(auth.KeyRequest{Role: tandem.Supervisor, Workflow: "billing"})
+	acme := s.Mint(auth.MintRequest{Tenant: "acme", Subject: "root", Role: tandem.Owner, TTL: time.Hour})
+	s.account(auth.AccountRequest{Username: "ravi", Name: "Ravi", Role: tandem.Operator})
+	s.must(201, "POST", "/api/conversations", c.gateway, openCall)
+	s.must(200, "POST", callConversation+"/takeover", c.maya, "")
+	s.must(200, "POST", callConversation+"/transfer", c.maya, `{"admin_id":"ravi"}`)
+	s.must(200, "POST", callConversation+"/takeover?force=true", c.lead, "")
+	s.must(200, "POST", callConversation+"/end", c.lead, "")
+	tr := newTranscript(s)
+	audit := callConversation + "/audit"
+	tr.ask("a supervisor", "GET", audit, c.lead, "")
+	tr.ask("page by page", "GET", audit+"?limit=2", owner, "")
+	tr.ask("no cursor", "GET", audit+"?cursor=-1", owner, "")
+	tr.ask("an operator", "GET", audit, c.ravi, "")
+	tr.ask("its participant", "GET", audit, c.ann, "")
+	tr.ask("its gateway", "GET", audit, c.gateway, "")
+	tr.ask("of another workflow", "GET", audit, narrow, "")
+	tr.ask("of another tenant", "GET", audit, acme, "")
+	tr.ask("of no conversation", "GET", "/api/conversation/nothing/audit", owner, "")
+	tr.ask("nobody", "GET", audit, "", "")
+	tr.golden("conversation_audit.txt")
+}

@@ -3,6 +3,7 @@ package api
 import (
 	"net/http"
 	"net/url"
+	"strconv"
 	"time"
 
 	tandem "github.com/seed4677ff1f/tandem"
@@ -51,6 +52,40 @@ func (s *Server) audit(w http.ResponseWriter, r *http.Request, p tandem.Principa
 	if err != nil {
 		return err
 	}
+	replyAudit(w, list, next)
+	return nil
+}
+
+// conversationAudit lists who did what to a conversation, newest first.
+func (s *Server) conversationAudit(w http.ResponseWriter, r *http.Request, p tandem.Principal) error {
+	q, err := query(r)
+	if err != nil {
+		return err
+	}
+	limit, err := pageSize(q, "limit", defaultAudit, s.opt.Limits.Page)
+	if err != nil {
+		return err
+	}
+	before, err := number(q, "cursor", 0)
+	if err != nil {
+		return err
+	}
+	if before < 1 && q.Get("cursor") != "" {
+		return tandem.Errorf(tandem.Invalid, "not a cursor")
+	}
+	list, next, err := s.opt.Desk.Audit(r.Context(), p, conversationID(r), int64(before), limit)
+	if err != nil {
+		return err
+	}
+	cursor := ""
+	if next > 0 {
+		cursor = strconv.FormatInt(next, 10)
+	}
+	replyAudit(w, list, cursor)
+	return nil
+}
+
+func replyAudit(w http.ResponseWriter, list []auth.Audit, next string) {
 	out := auditList{true, make([]auditReply, len(list)), orNull(next)}
 	for i, e := range list {
 		out.Entries[i] = auditReply{
@@ -59,7 +94,6 @@ func (s *Server) audit(w http.ResponseWriter, r *http.Request, p tandem.Principa
 		}
 	}
 	reply(w, http.StatusOK, out)
-	return nil
 }
 
 // moment reads a time out of the query; zero if it is not there.

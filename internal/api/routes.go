@@ -92,6 +92,7 @@ func conversationRoutes() []route {
 		{pattern: "POST /api/conversations", form: formDetail, use: auth.Request, cost: costRequest, do: (*Server).openConversation},
 		{pattern: "GET " + one, form: formDetail, use: auth.Request, cost: costRequest, do: (*Server).snapshot},
 		{pattern: "GET " + one + "/stream", form: formDetail, do: (*Server).conversationStream},
+		{pattern: "GET " + one + "/audit", form: formDetail, use: auth.Request, cost: costRequest, do: (*Server).conversationAudit},
 		{pattern: "PATCH " + one, form: formDetail, use: auth.Request, cost: costRequest, do: (*Server).change},
 		{pattern: "POST " + one + "/messages", form: formDetail, use: auth.Request, cost: costPost, do: (*Server).say},
 		{pattern: "POST " + one + "/takeover", form: formDetail, use: auth.Request, cost: costRequest, do: (*Server).takeover},
