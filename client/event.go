@@ -22,6 +22,10 @@ const (
 	// not answers, such as those of the participant's other sockets.
 	Said EventType = "message"
 
+	// Told is what a session is told: Name, such as PAYMENT, Data, and Text if that
+	// is a text; At.
+	Told EventType = "told"
+
 	// Start, Token and End are an answer as it is written: MessageID, Speaker and
 	// Role; Token: Text, the next piece; End: Text, the whole of it, and Finish.
 	// Each answer has one Start and one End, over all connections. Should a Start
@@ -81,6 +85,7 @@ type Event struct {
 	Reason       string
 	From, To     int64
 	Subscribers  int
+	At           time.Time // of a Told: when it was sent
 }
 
 // Conversation is what a participant may know of the state of theirs.
@@ -129,6 +134,8 @@ func streamEvent(name string, data []byte, cursor string) (Event, error) {
 		return e, decode(data, e.Message)
 	}
 	switch t := EventType(name); t {
+	case "message":
+		return sessionEvent(data, cursor)
 	case Connected, Start, Token, End, Gap, Reset, Heartbeat, Disconnected:
 		var w wire
 		if err := decode(data, &w); err != nil {

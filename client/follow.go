@@ -19,13 +19,15 @@ import (
 type Follow struct {
 	Workflow    string
 	Participant string
+	Session     string // not empty: this session, in the place of a participant's thread
 	Tenant      string // empty: the credential's
 	Scope       string // empty: all
 	Echo        bool   // also what the participant says
 	Tokens      bool   // also answers while they are written: Start, Token, End
 
-	// After is the cursor to go on after; empty: from now on. A thread's first
-	// event comes after [tandem.Address.Start].
+	// After is the cursor to go on after. Empty: from now on, and of a session from
+	// what none of its connections was told. A thread's first event comes after
+	// [tandem.Address.Start].
 	After string
 
 	// Heartbeat is how often the server shall say that the stream stands, in whole
@@ -54,7 +56,10 @@ func (c *Client) Follow(ctx context.Context, o Follow) iter.Seq2[Event, error] {
 	return func(yield func(Event, error) bool) {
 		f := &follower{client: c, o: o, cursor: o.After}
 		seconds := max(1, min(300, math.Ceil(o.Heartbeat.Seconds())))
-		if o.Heartbeat == 0 {
+		switch {
+		case o.Session != "":
+			seconds = 15 // always
+		case o.Heartbeat == 0:
 			seconds = 5
 		}
 		f.heartbeat = time.Duration(seconds) * time.Second
@@ -157,16 +162,7 @@ func causeOf(ctx context.Context, err error) error {
 
 // open asks for the stream. What is no stream is an error, final if it is for good.
 func (f *follower) open(ctx context.Context) (*http.Response, error) {
-	yes := func(b bool) string {
-		if b {
-			return "true"
-		}
-		return ""
-	}
-	r, err := http.NewRequestWithContext(ctx, http.MethodGet, f.client.url("/api/user/sse/events", map[string]string{
-		"workflow": f.o.Workflow, "participantId": f.o.Participant, "tenantId": f.o.Tenant, "scope": f.o.Scope,
-		"echo": yes(f.o.Echo), "tokens": yes(f.o.Tokens), "heartbeatSeconds": strconv.Itoa(int(f.heartbeat / time.Second)),
-	}), nil)
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, f.url(), nil)
 	if err != nil {
 		return nil, final{tandem.Errorf(tandem.Invalid, "the request cannot be made: %w", err)}
 	}
@@ -197,6 +193,23 @@ func (f *follower) open(ctx context.Context) (*http.Response, error) {
 	return nil, err
 }
 
+// url is the address of the stream.
+func (f *follower) url() string {
+	yes := func(b bool) string {
+		if b {
+			return "true"
+		}
+		return ""
+	}
+	if f.o.Session != "" {
+		return f.client.sessionURL("/sse/connect/", f.o.Session, map[string]string{"tenantId": f.o.Tenant})
+	}
+	return f.client.url("/api/user/sse/events", map[string]string{
+		"workflow": f.o.Workflow, "participantId": f.o.Participant, "tenantId": f.o.Tenant, "scope": f.o.Scope,
+		"echo": yes(f.o.Echo), "tokens": yes(f.o.Tokens), "heartbeatSeconds": strconv.Itoa(int(f.heartbeat / time.Second)),
+	})
+}
+
 // comesBack reports whether a refusal to open a stream or a socket may pass. A
 // server's own fault may: it is perhaps half-way through a restart.
 func comesBack(err error) bool {
@@ -209,7 +222,7 @@ func (f *follower) take(in sse.Event) error {
 	if err != nil {
 		return final{err}
 	}
-	if e.Type == Said && in.HasID && seen(in.ID, f.cursor) {
+	if (e.Type == Said || e.Type == Told) && in.HasID && seen(in.ID, f.cursor) {
 		if f.o.OnDuplicate != nil {
 			f.o.OnDuplicate(e)
 		}
