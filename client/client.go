@@ -1,8 +1,8 @@
 // Package client is the Go SDK of Tandem: it posts messages, follows a
 // participant's events, chats, and speaks for an agent that works in its own
-// time; it makes, follows and sends to sessions. It is made for connections that break: what is posted is posted once,
-// what is followed goes on where it was, and neither loses or doubles anything
-// over a restart of either side.
+// time; it makes, follows and sends to sessions. It is made for connections that
+// break: what is posted is posted once, what is followed goes on where it was, and
+// neither loses or doubles anything over a restart of either side.
 //
 // The package is public API (v0). Errors of the server are [*tandem.Error]; ask
 // [tandem.KindOf] what sort of no it was.
