@@ -255,9 +255,13 @@ func (a *Auth) tellDisabled(ctx context.Context, found revocations) {
 }
 
 func (a *Auth) trim(ctx context.Context, now time.Time) {
-	if err := a.opt.Store.TrimCredentials(ctx, now, now.Add(-MaxAge)); err != nil {
+	err := a.opt.Store.TrimCredentials(ctx, now, now.Add(-MaxAge))
+	if err == nil {
+		err = a.opt.Store.TrimAudit(ctx, now.AddDate(-store.AuditKept, 0, 0))
+	}
+	if err != nil {
 		if ctx.Err() == nil {
-			a.opt.Log.Warn("cannot trim credentials", "err", err)
+			a.opt.Log.Warn("cannot trim credentials and the audit", "err", err)
 		}
 		return
 	}
