@@ -18,6 +18,7 @@ type soak struct {
 	b      *bench
 	l      *ledger
 	a      tandem.Address
+	rounds int
 	asked  []string // ids of questions that may be answered
 	unborn []string // ids of questions that nobody may answer
 
@@ -32,10 +33,9 @@ func (s *soak) round(i int) {
 	if i%3 == 2 {
 		stalled = s.b.reads(s.a, held)
 	}
-	q := s.b.ask(s.a, "q")
-	s.asked = append(s.asked, q.id)
+	pushed, id := s.speaks(i)
 	if i%5 > 0 { // the others perhaps before the first token
-		<-s.l.begun(q.id)
+		<-s.l.begun(id)
 	}
 	<-time.After(time.Duration(rand.N(3000)) * time.Microsecond)
 	var all sync.WaitGroup
@@ -67,11 +67,44 @@ func (s *soak) round(i int) {
 		s.b.t.Errorf("%d operators hold", won.Load())
 	}
 	s.b.until("the agent has stopped", func() bool { return len(s.b.run.line(s.a)) == 0 })
+	if pushed != nil {
+		s.judge(<-pushed, id)
+	}
 	close(held)
 	if stalled != nil {
 		s.compare(stalled)
 	}
 	s.b.gives(s.a)
+}
+
+// speaks has the agent asked a question, or an outside agent push an answer of its
+// own. id is the ledger's.
+func (s *soak) speaks(i int) (pushed chan streaming, id string) {
+	if s.rounds++; s.rounds%6 > 0 {
+		q := s.b.ask(s.a, "q")
+		s.asked = append(s.asked, q.id)
+		return nil, q.id
+	}
+	id = fmt.Sprint("push ", i)
+	return s.b.stream(s.b.t.Context(), s.a, "", replies(func(ctx context.Context, q tandem.Question, emit func(tandem.Piece) error) error {
+		q.MessageID = id
+		return s.l.endless(ctx, q, emit)
+	})), id
+}
+
+// judge looks at what became of a push.
+func (s *soak) judge(p streaming, id string) {
+	s.l.mu.Lock()
+	said := s.l.accepted[id]
+	s.l.mu.Unlock()
+	switch kind := tandem.KindOf(p.err); {
+	case p.err == nil:
+		if m := body[tandem.Message](s.b.t, p.end.Event); len(m.Text) != said || p.end.Finish != tandem.FinishInterrupted {
+			s.b.t.Errorf("a push ended as %s with %d bytes of %d", p.end.Finish, len(m.Text), said)
+		}
+	case said > 0, kind != tandem.Held && p.err != errTaken:
+		s.b.t.Errorf("a push of %d bytes: %v", said, p.err)
+	}
 }
 
 // compare looks whether a reader was shown what is stored.
@@ -115,6 +148,7 @@ func (s *soak) check() (cut int) {
 				s.b.t.Error("the operator's word does not follow the cut")
 			}
 			answers[e.Meta.InReplyTo] = len(m.Text)
+			cut++
 		case tandem.KindMessage:
 			if m := body[tandem.Message](s.b.t, e); m.Role == tandem.RoleOperator {
 				if words++; open {
@@ -123,8 +157,8 @@ func (s *soak) check() (cut int) {
 			}
 		}
 	}
-	if words != len(s.asked) {
-		s.b.t.Errorf("%d takeovers, %d words of operators", len(s.asked), words)
+	if words != s.rounds {
+		s.b.t.Errorf("%d takeovers, %d words of operators", s.rounds, words)
 	}
 	for _, id := range s.asked {
 		if said := s.l.accepted[id]; said != answers[id] {
@@ -136,11 +170,11 @@ func (s *soak) check() (cut int) {
 			s.b.t.Error("what was asked in between was answered")
 		}
 	}
-	return len(answers)
+	return cut
 }
 
-// The promise: of a thousand takeovers of an agent that talks without end, at
-// random moments, each has exactly one winner; what is stored is what every reader
+// The promise: of a thousand takeovers of an agent that talks without end, or
+// pushes, at random moments, each has exactly one winner; what is stored is what every reader
 // was shown and what the agent was let say; nothing comes after the end; every
 // call of the agent stops; nobody who does not read delays any.
 //
