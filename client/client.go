@@ -12,6 +12,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -76,11 +77,12 @@ const (
 	keyHeader = "Idempotency-Key"
 )
 
-// url is the address of a route. Empty values are left out of the query.
+// url is the address of a route, whose path is escaped already where that is
+// needed. Empty values are left out of the query.
 func (c *Client) url(path string, query map[string]string) string {
 	u := *c.base
-	u.Path = strings.TrimSuffix(u.Path, "/") + path
-	u.RawPath = ""
+	u.RawPath = strings.TrimSuffix(u.EscapedPath(), "/") + path
+	u.Path, _ = url.PathUnescape(u.RawPath) // which we escaped ourselves
 	q := u.Query()
 	for name, value := range query {
 		if value != "" {
@@ -103,6 +105,8 @@ type call struct {
 	url    string
 	body   []byte // JSON; nil: none
 	key    string // Idempotency-Key; empty: none
+	once   bool   // not to be made again if its answer was lost
+	status *int   // gets the status of the answer; nil: nobody asks
 }
 
 // do makes the call until it is answered for good. Whatever may pass is tried
@@ -113,7 +117,7 @@ func (c *Client) do(ctx context.Context, req call) (body []byte, header http.Hea
 	var since time.Time
 	for {
 		body, header, err = c.once(ctx, req)
-		if err == nil || !passing(err) || ctx.Err() != nil {
+		if err == nil || !passing(err) || ctx.Err() != nil || req.once && errors.Is(err, errNoAnswer) {
 			return body, header, err
 		}
 		if since.IsZero() {
@@ -156,6 +160,9 @@ func (c *Client) once(ctx context.Context, req call) ([]byte, http.Header, error
 	if len(body) > maxAnswer {
 		return nil, nil, tandem.Errorf(tandem.TooLarge, "the answer has more than %d bytes", maxAnswer)
 	}
+	if req.status != nil {
+		*req.status = resp.StatusCode
+	}
 	return body, resp.Header, nil
 }
 
@@ -165,8 +172,18 @@ func unreachable(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	return tandem.Errorf(tandem.Unavailable, "the server cannot be reached: %w", err)
+	return tandem.Errorf(tandem.Unavailable, "the server cannot be reached: %w", noAnswer{err})
 }
+
+// errNoAnswer is what a request came to whose answer did not come, so that nobody
+// knows what became of it.
+var errNoAnswer = errors.New("no answer")
+
+// noAnswer is an errNoAnswer with its cause.
+type noAnswer struct{ error }
+
+func (e noAnswer) Unwrap() error        { return e.error }
+func (e noAnswer) Is(target error) bool { return target == errNoAnswer }
 
 // passing reports whether the same call may succeed later. A Timeout is not one:
 // it is the answer to a converse.
@@ -178,11 +195,27 @@ func passing(err error) bool {
 // refusal is what an answer that is not the expected one says.
 func refusal(resp *http.Response) error {
 	body, _ := io.ReadAll(io.LimitReader(resp.Body, maxRefuse))
-	return &tandem.Error{
+	e := &tandem.Error{
 		Kind:       kindOf(resp.StatusCode),
 		Message:    sentence(body, resp.StatusCode),
 		RetryAfter: parseRetryAfter(resp.Header.Get("Retry-After")),
 	}
+	var held struct {
+		Error string
+		Epoch *int64 `json:"controlEpoch"`
+		Same  *int64 `json:"control_epoch"` // as conversations spell it
+	}
+	if e.Kind == tandem.Conflict && json.Unmarshal(body, &held) == nil {
+		if held.Epoch == nil {
+			held.Epoch = held.Same
+		}
+		if held.Epoch != nil {
+			e.Kind, e.Epoch = tandem.Held, *held.Epoch
+		} else if held.Error == "Held" {
+			e.Kind = tandem.Held
+		}
+	}
+	return e
 }
 
 func kindOf(status int) tandem.ErrorKind {
@@ -196,7 +229,7 @@ func kindOf(status int) tandem.ErrorKind {
 	case http.StatusRequestTimeout:
 		return tandem.Timeout
 	case http.StatusConflict:
-		return tandem.Held
+		return tandem.Conflict
 	case http.StatusGone:
 		return tandem.Gone
 	case http.StatusRequestEntityTooLarge:

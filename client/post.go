@@ -101,7 +101,7 @@ func (c *Client) post(ctx context.Context, path string, p Post, answer any) erro
 	if err != nil {
 		return err
 	}
-	got, _, err := c.do(ctx, call{http.MethodPost, c.url(path, p.query()), body, keyOr(p.Key)})
+	got, _, err := c.do(ctx, call{method: http.MethodPost, url: c.url(path, p.query()), body: body, key: keyOr(p.Key)})
 	if err != nil {
 		return err
 	}
@@ -211,7 +211,7 @@ func (c *Client) Push(ctx context.Context, p Push) (Pushed, error) {
 		return Pushed{}, err
 	}
 	to := c.url("/api/agent/conversation/outbound/"+strings.ToLower(string(kind)), nil)
-	got, header, err := c.do(ctx, call{http.MethodPost, to, sent, keyOr(p.Key)})
+	got, header, err := c.do(ctx, call{method: http.MethodPost, url: to, body: sent, key: keyOr(p.Key)})
 	if err != nil {
 		return Pushed{}, err
 	}

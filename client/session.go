@@ -30,7 +30,7 @@ type Session struct {
 }
 
 // MakeSession makes a session. It is tried again while the server cannot answer;
-// an ID that is taken is refused with a [tandem.Held], so that one of your own may
+// an ID that is taken is refused with a [tandem.Conflict], so that one of your own may
 // have been made by an earlier try.
 func (c *Client) MakeSession(ctx context.Context, n NewSession) (made Session, err error) {
 	body := map[string]any{"userId": n.User, "capability": n.Capability}
@@ -79,7 +79,7 @@ func (c *Client) Send(ctx context.Context, n Notice) (sessions int, err error) {
 	if err != nil {
 		return 0, err
 	}
-	got, _, err := c.do(ctx, call{http.MethodPost, c.url("/sse/send", nil), sent, keyOr(n.Key)})
+	got, _, err := c.do(ctx, call{method: http.MethodPost, url: c.url("/sse/send", nil), body: sent, key: keyOr(n.Key)})
 	if err != nil {
 		return 0, err
 	}
@@ -103,11 +103,7 @@ func (c *Client) Disconnect(ctx context.Context, session string) error {
 
 // sessionURL is the address of a route that ends with a session's id.
 func (c *Client) sessionURL(path, session string, query map[string]string) string {
-	before, after, has := strings.Cut(c.url(path, query), "?")
-	if has {
-		after = "?" + after
-	}
-	return before + url.PathEscape(session) + after
+	return c.url(path+url.PathEscape(session), query)
 }
 
 // sessionEvent reads what a session was told.

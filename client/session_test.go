@@ -29,7 +29,7 @@ func TestFollow_aSessionOverARestart(t *testing.T) {
 	if err != nil || made.User != "Ann" || time.Until(made.Expires) > time.Minute {
 		t.Fatal(made, err)
 	}
-	if _, err := backEnd.MakeSession(t.Context(), client.NewSession{User: "Ann", ID: made.ID}); tandem.KindOf(err) != tandem.Held {
+	if _, err := backEnd.MakeSession(t.Context(), client.NewSession{User: "Ann", ID: made.ID}); tandem.KindOf(err) != tandem.Conflict {
 		t.Errorf("the same id again: %v", err)
 	}
 	send := func(n client.Notice, want int) {
@@ -101,7 +101,7 @@ func TestSessions_areRefusedAsDocumented(t *testing.T) {
 		want tandem.ErrorKind
 	}{
 		"to a session that is not there": {send(client.Notice{Session: "nothing", Message: "x"}), tandem.NotFound},
-		"to another user's":              {send(client.Notice{Session: made.ID, User: "ann", Message: "x"}), tandem.Held},
+		"to another user's":              {send(client.Notice{Session: made.ID, User: "ann", Message: "x"}), tandem.Conflict},
 		"a list":                         {send(client.Notice{User: "ann", Message: []int{1}}), tandem.Invalid},
 		"by a participant":               {func() error { _, err := ann.Send(t.Context(), client.Notice{User: "bob", Message: "x"}); return err }(), tandem.Forbidden},
 		"somebody else's":                {follow(), tandem.Unauthorized},
