@@ -151,6 +151,7 @@ type Message struct {
 	Draft        bool            `json:"draft,omitempty"`     // an agent's push while an operator held: for operators to send
 	Held         bool            `json:"held,omitempty"`      // spoken by the agent while an operator held
 	Follow       int             `json:"follow,omitempty"`    // so many messages of the same append come after it
+	Epoch        int64           `json:"epoch,omitempty"`     // of what an agent may answer: the control epoch as it was then
 	Target       *Address        `json:"target,omitempty"`    // of a handoff to another workflow
 	Finish       Finish          `json:"finish,omitempty"`    // of an answer
 	Started      int64           `json:"started,omitempty"`   // of an answer: seq of its answer-started

@@ -50,9 +50,11 @@ func (d *Desk) Escalate(ctx context.Context, p tandem.Principal, in Escalation) 
 	}
 	meta := metaOf(ctx, p, "")
 	if p.Role != tandem.Participant {
-		if in.Address, err = d.home(ctx, in.Address); err != nil {
+		at, err := d.place(ctx, in.Address, in.RequestID)
+		if err != nil {
 			return after, false, err
 		}
+		in.Address = at.home
 	}
 	res, err := d.Append(ctx, store.Append{
 		Threads: []tandem.Address{in.Address}, Key: keyOf(p, in.Key), KeySum: in.sum(""),
@@ -129,7 +131,7 @@ func (d *Desk) decideEscalation(now time.Time, on store.State, in Escalation, me
 			c.Epoch = w.Thread.Control.Epoch
 			w.Dues = d.dues(now, &c)
 		}
-		e, _, err := handoffEvent(ids[0], &c, in, meta, nil)
+		e, _, err := handoffEvent(ids[0], &c, in, meta, w.Thread.Control.Epoch, nil)
 		if err != nil {
 			return w, nil, err
 		}
@@ -139,7 +141,7 @@ func (d *Desk) decideEscalation(now time.Time, on store.State, in Escalation, me
 	return w, &c, addState(&w, ids[1], &c)
 }
 
-func handoffEvent(id string, c *tandem.Conversation, in Escalation, meta tandem.Meta, target *tandem.Address) (e tandem.Event, m tandem.Message, err error) {
+func handoffEvent(id string, c *tandem.Conversation, in Escalation, meta tandem.Meta, epoch int64, target *tandem.Address) (e tandem.Event, m tandem.Message, err error) {
 	to := "person"
 	if target != nil {
 		to = target.Workflow
@@ -150,7 +152,7 @@ func handoffEvent(id string, c *tandem.Conversation, in Escalation, meta tandem.
 	}
 	m = tandem.Message{
 		Direction: tandem.Outgoing, Type: tandem.Handoff, Role: tandem.RoleSystem, Text: in.Text, Data: data,
-		Hint: in.Hint, RequestID: in.RequestID, Scope: in.Scope, Target: target,
+		Hint: in.Hint, RequestID: in.RequestID, Scope: in.Scope, Epoch: epoch, Target: target,
 	}
 	if c != nil {
 		m.Conversation, m.Medium = c.ID, c.Medium
@@ -190,15 +192,10 @@ func (d *Desk) Handoff(ctx context.Context, p tandem.Principal, in Escalation, t
 	if err := mayRead(p, target); err != nil {
 		return tandem.Event{}, err
 	}
-	if target == in.Address || target.Tenant != in.Address.Tenant || target.Participant != in.Address.Participant {
-		return tandem.Event{}, tandem.Errorf(tandem.Invalid, "a handoff needs another workflow as its target")
+	if target.Tenant != in.Address.Tenant || target.Participant != in.Address.Participant {
+		return tandem.Event{}, errTarget()
 	}
 	if err := d.checkEscalation(&in); err != nil {
-		return tandem.Event{}, err
-	}
-	from := in.Address
-	var err error
-	if in.Address, err = d.home(ctx, from); err != nil {
 		return tandem.Event{}, err
 	}
 	now := d.clock()
@@ -206,21 +203,36 @@ func (d *Desk) Handoff(ctx context.Context, p tandem.Principal, in Escalation, t
 		desk: d, in: in, target: target, meta: metaOf(ctx, p, ""), ids: [3]string{tandem.NewID("msg_", now), tandem.NewID("evt_", now), tandem.NewID("msg_", now)},
 		request: tandem.NewID("req_", now),
 	}
-	threads := []tandem.Address{in.Address, target}
-	if target == in.Address { // back to where it came from
-		threads = threads[:1]
+	ap := store.Append{Key: keyOf(p, in.Key), KeySum: in.sum(target.Workflow), Decide: h.decide}
+	var res store.Result
+	var err error
+	for range tries {
+		if h.at, err = d.place(ctx, in.Address, in.RequestID); err != nil {
+			return tandem.Event{}, err
+		}
+		ap.Threads = []tandem.Address{h.at.home}
+		if target != h.at.home { // else it goes back to where it came from
+			ap.Threads = append(ap.Threads, target)
+		}
+		if res, err = d.Append(ctx, ap); err != errMoved {
+			break
+		}
 	}
-	res, err := d.Append(ctx, store.Append{Threads: threads, Key: keyOf(p, in.Key), KeySum: in.sum(target.Workflow), Decide: h.decide})
 	if err != nil {
 		return tandem.Event{}, err
 	}
 	return res.Events[0][0], nil
 }
 
+func errTarget() error {
+	return tandem.Errorf(tandem.Invalid, "a handoff needs another workflow as its target")
+}
+
 // handingOn is a handoff on its way into the log.
 type handingOn struct {
 	desk    *Desk
 	in      Escalation
+	at      place
 	target  tandem.Address
 	meta    tandem.Meta
 	ids     [3]string // of the message, the state event and the answer
@@ -229,40 +241,64 @@ type handingOn struct {
 
 // decide is Handoff's rule.
 func (h *handingOn) decide(now time.Time, on []store.State) ([]store.Write, error) {
-	writes := make([]store.Write, len(on))
-	e, m, err := handoffEvent(h.ids[0], on[0].Active, h.in, h.meta, &h.target)
-	for i := range on {
-		writes[i] = store.Write{Thread: on[i].Thread, Events: []tandem.Event{e}}
-	}
-	if err != nil || on[0].Active == nil {
-		return writes, err
-	}
-	if h.in.Conversation != "" && h.in.Conversation != on[0].Active.ID {
+	active, in := on[0].Active, h.in
+	switch {
+	case h.at.moved(&on[0]):
+		return nil, errMoved
+	case in.Conversation != "" && (active == nil || active.ID != in.Conversation):
 		return nil, tandem.Errorf(tandem.Conflict, "the conversation has ended")
+	case h.target.Workflow == answering(active, h.at.home):
+		return nil, errTarget()
 	}
-	home, c := &writes[0], *on[0].Active
-	c.Answering = h.target.Workflow
+	if in.RequestID == "" && active != nil {
+		in.RequestID = h.request // by which who answers may name it
+	}
+	e, m, err := handoffEvent(h.ids[0], active, in, h.meta, on[0].Thread.Control.Epoch, &h.target)
+	if err != nil {
+		return nil, err
+	}
+	home := store.Write{Thread: on[0].Thread, Events: []tandem.Event{e}}
+	if active != nil {
+		c := *active
+		if err := h.passOn(now, &home, &c, &m); err != nil {
+			return nil, err
+		}
+	}
 	if len(on) == 1 {
+		return []store.Write{home}, nil
+	}
+	there := copied(&home, on[1].Thread, tandem.Address{})
+	if active != nil {
+		there.Thread.Control.Serves = active.Address.Workflow
+	}
+	return []store.Write{home, there}, nil
+}
+
+// passOn makes the target's workflow the one that answers c, and asks its agent.
+func (h *handingOn) passOn(now time.Time, home *store.Write, c *tandem.Conversation, m *tandem.Message) error {
+	c.Answering = h.target.Workflow
+	if h.target == h.at.home {
 		c.Answering = ""
-	} else {
-		writes[1].Thread.Control.Serves = c.Address.Workflow
 	}
-	if _, has := h.desk.turns.Closest(c.Address.Tenant, answering(&c, c.Address)); !has && c.Mode == tandem.ModeAgent {
+	if _, has := h.desk.turns.Closest(c.Address.Tenant, h.target.Workflow); !has && c.Mode == tandem.ModeAgent {
 		c.Mode, c.WaitingSince, c.Epoch = tandem.ModeWaiting, now, home.Thread.Control.Epoch
-		home.Dues = h.desk.dues(now, &c)
-	}
-	if m.RequestID == "" {
-		m.RequestID = h.request
+		home.Dues = h.desk.dues(now, c)
 	}
 	asker := tandem.Principal{Tenant: c.Address.Tenant, Subject: c.Address.Participant, Role: tandem.Participant, Name: c.Name}
-	h.desk.ask(home, &c, asker, &m, home.Thread.Head+1, "", h.ids[2])
-	return writes, addState(home, h.ids[1], &c)
+	h.desk.ask(home, c, asker, m, home.Thread.Head+1, "", h.ids[2])
+	return addState(home, h.ids[1], c)
 }
 
 // AgentAsks is what an answering agent's wish to hand on becomes. The turns call
 // it, with what they know of the conversation; the wiring connects them.
 func (d *Desk) AgentAsks(ctx context.Context, a tandem.Address, conversation string, req tandem.HandoffRequest) error {
-	spec, _ := d.turns.Closest(a.Tenant, a.Workflow)
+	workflow := a.Workflow
+	if c, err := d.store.Conversation(ctx, a.Tenant, conversation); err == nil {
+		workflow = answering(&c, a)
+	} else if tandem.KindOf(err) != tandem.NotFound {
+		return err
+	}
+	spec, _ := d.turns.Closest(a.Tenant, workflow)
 	p := tandem.Principal{Tenant: a.Tenant, Role: tandem.Agent, Subject: spec.Name, Kind: tandem.CredentialSystem}
 	in := Escalation{Address: a, Conversation: conversation, Reason: req.Reason, Urgency: req.Urgency, FromAgent: spec.Name}
 	if r := []rune(in.Reason); len(r) > MaxReason {

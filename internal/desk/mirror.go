@@ -71,20 +71,69 @@ func copied(home *store.Write, t tandem.Thread, mirror tandem.Address) store.Wri
 		case tandem.KindAnswerEnded:
 			e.Kind = tandem.KindMessage
 		}
+		if t.Control.Holder != "" && saysAgent(&e) {
+			continue // an operator holds what the participant began there
+		}
 		e.Key, e.KeySum = "", tandem.Hash{}
 		w.Events = append(w.Events, e)
 	}
-	if c := home.Conversation; c != nil && mirrorOf(c) != mirror {
+	if c := home.Conversation; c != nil && mirrorOf(c) != mirror && t.Control.Serves == home.Thread.Address.Workflow {
 		w.Thread.Control.Serves = "" // it has ended, or goes to somebody else
 	}
 	return w
 }
 
-// home is the thread on which what is pushed to a takes place.
-func (d *Desk) home(ctx context.Context, a tandem.Address) (tandem.Address, error) {
-	t, err := d.store.Thread(ctx, a)
-	if err != nil || t.Control.Serves == "" {
-		return a, err
+// saysAgent reports whether e is an agent's speech, which is fenced.
+func saysAgent(e *tandem.Event) bool {
+	if e.Kind != tandem.KindMessage || e.Audience != tandem.Everyone {
+		return false
 	}
-	return tandem.Address{Tenant: a.Tenant, Workflow: t.Control.Serves, Participant: a.Participant}, nil
+	m, err := e.Message()
+	return err == nil && m.Role == tandem.RoleAssistant && m.Type != tandem.Data && m.Type != tandem.Handoff && !m.Spoken
+}
+
+// place is where what is pushed to a thread takes place.
+type place struct {
+	home   tandem.Address
+	pushed tandem.Address // the thread that it was pushed to
+	serves string         // whom that thread served then
+}
+
+// place finds it: the thread itself or, while its workflow answers another
+// thread's conversation, that one. Where the participant has begun a conversation
+// of its own beside, the requestId says which is meant; without one it is that one.
+func (d *Desk) place(ctx context.Context, a tandem.Address, requestID string) (place, error) {
+	at := place{home: a, pushed: a}
+	t, err := d.store.Thread(ctx, a)
+	if at.serves = t.Control.Serves; err != nil || at.serves == "" {
+		return at, err
+	}
+	if requestID != "" {
+		asked, found, err := d.question(ctx, a, t.Head+1, requestID)
+		if err != nil {
+			return at, err
+		}
+		if found {
+			c, err := d.store.Conversation(ctx, a.Tenant, asked.Conversation)
+			if err == nil && mirrorOf(&c) == a {
+				at.home = c.Address
+			}
+			if tandem.KindOf(err) == tandem.NotFound {
+				err = nil
+			}
+			return at, err
+		}
+	}
+	if t.Control.Conversation == "" {
+		at.home.Workflow = at.serves
+	}
+	return at, nil
+}
+
+// moved reports whether the place is not any more what it was, given its home.
+func (at *place) moved(home *store.State) bool {
+	if at.home != at.pushed {
+		return mirrorOf(home.Active) != at.pushed
+	}
+	return home.Thread.Control.Serves != at.serves
 }

@@ -99,6 +99,7 @@ func (d *Desk) decidePost(now time.Time, on store.State, p tandem.Principal, in 
 		w.Conversation = conv
 		w.Dues = d.dues(now, conv)
 	}
+	m.Epoch = w.Thread.Control.Epoch
 	if conv != nil {
 		m.Conversation = conv.ID
 		if m.Medium == "" {

@@ -264,6 +264,9 @@ func TestHandoff_isOneMessageOnBothThreads(t *testing.T) {
 	there := o.follows(req)
 	o.says("ann", "where is my parcel?")
 	here.until("stop]")
+	if _, err := o.desk.Handoff(t.Context(), agentKey(), desk.Escalation{Address: addr("ann")}, addr("ann")); tandem.KindOf(err) != tandem.Invalid {
+		t.Errorf("a handoff to itself: %v", err)
+	}
 	e, err := o.desk.Handoff(t.Context(), agentKey(), desk.Escalation{Address: addr("ann"), Text: "To the order desk", Scope: "other"}, target)
 	if err != nil {
 		t.Fatal(err)
@@ -276,9 +279,6 @@ func TestHandoff_isOneMessageOnBothThreads(t *testing.T) {
 	}
 	if c := o.conversation("ann"); c.Answering != "orders" {
 		t.Errorf("answering is %q", c.Answering)
-	}
-	if _, err := o.desk.Handoff(t.Context(), agentKey(), desk.Escalation{Address: addr("ann")}, addr("ann")); tandem.KindOf(err) != tandem.Invalid {
-		t.Errorf("a handoff to itself: %v", err)
 	}
 	foreign := target
 	foreign.Tenant = "other"

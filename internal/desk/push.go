@@ -58,20 +58,20 @@ func (d *Desk) Push(ctx context.Context, p tandem.Principal, in Push) (Posted, e
 		return Posted{}, err
 	}
 	e := tandem.Event{Kind: tandem.KindMessage, ID: d.NewMessageID(), Meta: metaOf(ctx, p, "")}
-	to := in.Address
 	var res store.Result
 	for range tries {
 		var f fence
-		if in.Address, err = d.home(ctx, to); err != nil {
+		var at place
+		if at, err = d.place(ctx, in.Address, in.RequestID); err != nil {
 			return Posted{}, err
 		}
-		if f, err = d.fence(ctx, in); err != nil {
+		if f, err = d.fence(ctx, at.home, in); err != nil {
 			return Posted{}, err
 		}
 		res, err = d.Append(ctx, store.Append{
-			Threads: []tandem.Address{in.Address}, Key: keyOf(p, in.Key), KeySum: sum,
+			Threads: []tandem.Address{at.home}, Key: keyOf(p, in.Key), KeySum: sum,
 			Decide: func(_ time.Time, on []store.State) ([]store.Write, error) {
-				if serves := on[0].Thread.Control.Serves; in.Address == to && serves != "" || in.Address != to && mirrorOf(on[0].Active) != to {
+				if at.moved(&on[0]) {
 					return nil, errMoved // handed on in the same moment
 				}
 				w, err := d.decidePush(on[0], in, m, e, f)
@@ -100,14 +100,14 @@ type fence struct {
 	question []int64 // whose answer it is, if an agent said that it would push it
 }
 
-// fence judges a push by its requestId.
-func (d *Desk) fence(ctx context.Context, in Push) (f fence, err error) {
+// fence judges a push to its home by its requestId.
+func (d *Desk) fence(ctx context.Context, home tandem.Address, in Push) (f fence, err error) {
 	if in.Type == tandem.Chat && in.RequestID != "" {
-		if q, answers := d.turns.Waiting(in.Address, in.RequestID); answers {
+		if q, answers := d.turns.Waiting(home, in.RequestID); answers {
 			f.question = []int64{q}
 		}
 	}
-	t, err := d.store.Thread(ctx, in.Address)
+	t, err := d.store.Thread(ctx, home)
 	if err != nil {
 		return f, err
 	}
@@ -126,26 +126,32 @@ func (in *Push) speaks() bool {
 // askedBefore reports whether the requestId is that of a message older than the
 // last takeover.
 func (d *Desk) askedBefore(ctx context.Context, t tandem.Thread, requestID string) (bool, error) {
-	if requestID == "" {
+	if requestID == "" || t.Control.Taken == 0 {
 		return false, nil
 	}
-	before := t.Control.Taken
+	_, found, err := d.question(ctx, t.Address, t.Control.Taken, requestID)
+	return found, err
+}
+
+// question finds the newest message before seq that asks under this requestId: a
+// participant's, or a handoff. It looks at the last few thousand events.
+func (d *Desk) question(ctx context.Context, a tandem.Address, before int64, requestID string) (m tandem.Message, found bool, err error) {
 	for range tries {
-		events, err := d.store.Before(ctx, t.Address, before, 256)
+		events, err := d.store.Before(ctx, a, before, 256)
 		if err != nil || len(events) == 0 {
-			return false, err
+			return m, false, err
 		}
 		for i := range events {
 			before = events[i].Seq
 			if events[i].Kind != tandem.KindMessage {
 				continue
 			}
-			if m, err := events[i].Message(); err == nil && m.RequestID == requestID && m.Direction == tandem.Incoming {
-				return true, nil
+			if m, err := events[i].Message(); err == nil && m.RequestID == requestID && (m.Direction == tandem.Incoming || m.Type == tandem.Handoff) {
+				return m, true, nil
 			}
 		}
 	}
-	return false, nil
+	return m, false, nil
 }
 
 // decidePush is Push's rule.

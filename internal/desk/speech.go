@@ -183,6 +183,9 @@ func errHeld(epoch int64) error {
 // event makes the i-th message's entry in the log.
 func (s *speech) event(w *store.Write, c *tandem.Conversation, i int, m *tandem.Message, audience tandem.Audience) (tandem.Event, error) {
 	m.Conversation = c.ID
+	if m.Direction == tandem.Incoming || audience == tandem.Agents {
+		m.Epoch = w.Thread.Control.Epoch
+	}
 	if s.in.Messages[i].Answer && m.RequestID == "" {
 		m.RequestID = s.request
 	}
