@@ -39,7 +39,7 @@ type Config struct {
 
 	Tenant    string        `yaml:"tenant" default:"default" example:"customer-a" since:"0.1.0" help:"Tenant of credentials that name none."`
 	Workflow  string        `yaml:"workflow" default:"support" example:"customer-support" since:"0.1.0" help:"Workflow of chat tokens that name none."`
-	TokenTTL  time.Duration `yaml:"token_ttl" default:"12h" example:"1h" since:"0.1.0" help:"Life of the tokens that tandem token and refresh make."`
+	TokenTTL  time.Duration `yaml:"token_ttl" default:"12h" example:"1h" since:"0.1.0" help:"Life of the tokens that signing in, refresh and tandem token make."`
 	Texts     string        `yaml:"texts" example:"/etc/tandem/texts.yaml" since:"0.1.0" help:"YAML file of the sentences that participants see (person_soon, nobody_on_duty), by language. Empty: the built-in ones."`
 	Retention time.Duration `yaml:"retention" default:"180d" example:"30d" since:"0.1.0" help:"How long messages and events are kept after a conversation ended; older cursors get gap. 0: for ever."`
 

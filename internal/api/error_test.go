@@ -90,6 +90,23 @@ func TestError_eachKindInEachForm(t *testing.T) {
 	}
 }
 
+// Signing in has a form of its own, but for a 429.
+func TestError_ofSigningIn(t *testing.T) {
+	for err, want := range map[error]string{
+		errors.New("disk"): `500 {"success":false,"message":"An unexpected error occurred. Please try again later."}`,
+		tandem.Errorf(tandem.Unauthorized, "Invalid username or password"): `401 {"success":false,"message":"Invalid username or password"}`,
+		tandem.Errorf(tandem.Invalid, "code is required"):                  `400 {"success":false,"message":"code is required"}`,
+		tandem.Errorf(tandem.TooLarge, "too much"):                         `413 {"success":false,"message":"too much"}`,
+		tandem.Errorf(tandem.Unavailable, "the disk is full"):              `503 {"success":false,"message":"the disk is full"}`,
+		(&exhausted{allowance{limit: 5, refused: true}}):                   `429 {"error":"Rate limit exceeded","message":"Too many requests. Please try again later.","retryAfter":"1"}`,
+	} {
+		res, _ := ask(t, formLogin, failing(err))
+		if got := fmt.Sprint(res.Code, " ", res.Body); got != want {
+			t.Errorf("got %s, want %s", got, want)
+		}
+	}
+}
+
 // A handler that panics answers like any error of ours, and the server goes on.
 // One that has begun to answer is not answered on top of.
 func TestError_panicsAndLateErrors(t *testing.T) {

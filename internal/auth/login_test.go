@@ -144,6 +144,33 @@ func TestLogin_asksBeforeItTries(t *testing.T) {
 	}
 }
 
+// Whoever is named, a password is hashed before the answer: the same work for a
+// name that does not exist. Here nobody gets a turn at hashing, and who asked
+// leaves. Seen to fail by answering at once for accounts without a password.
+func TestLogin_hashesWhoeverIsNamed(t *testing.T) {
+	r := newRig(t)
+	r.account(t, AccountRequest{Username: "maya"})
+	r.account(t, AccountRequest{Username: "lee"})
+	yes := true
+	r.change(t, "lee", AccountChange{Disabled: &yes})
+	if err := r.store.AddAccount(context.Background(), Account{Tenant: "default", Username: "kim", Role: tandem.Operator}, Audit{}); err != nil {
+		t.Fatal(err)
+	}
+	for len(r.hasher.slots) < cap(r.hasher.slots) {
+		r.hasher.slots <- struct{}{}
+	}
+	for what, req := range map[string]LoginRequest{
+		"an account": {Name: "maya"}, "disabled": {Name: "lee"}, "without a password": {Name: "kim"}, "no account": {Name: "nobody"},
+		"no tenant": {Name: "maya", Tenant: "nobody"}, "no name": {Name: "a\nb"},
+	} {
+		ctx, cancel := context.WithCancel(context.Background())
+		req.Password, req.Try = maysPassword, func(string, string) error { cancel(); return nil }
+		if _, err := r.Login(ctx, req); !errors.Is(err, context.Canceled) {
+			t.Errorf("%s: %v", what, err)
+		}
+	}
+}
+
 // What an account was given ends with each change of it, also when the change
 // comes while it signs in: then the token is either refused or taken back. Seen
 // to fail by making the token after the store was asked.
