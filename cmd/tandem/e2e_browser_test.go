@@ -210,3 +210,12 @@ func document(t *testing.T, name, host, key string) string {
 		Replace(testdata(t, name))
 	return text
 }
+
+// documentJSON is a JSON example of the documents.
+func documentJSON(t *testing.T, name string) (example map[string]any) {
+	t.Helper()
+	if err := json.Unmarshal([]byte(testdata(t, name)), &example); err != nil {
+		t.Fatalf("%s: %v", name, err)
+	}
+	return example
+}

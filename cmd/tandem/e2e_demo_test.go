@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"reflect"
 	"regexp"
 	"strings"
 	"testing"
@@ -55,31 +56,14 @@ func TestDemo_pasteLinesWork(t *testing.T) {
 	}
 
 	paste := strings.Split(section(page, `(?ms)^PASTE[^\n]*\n(.*?)\n\n`), "\n")
-	if len(paste) != 4 {
+	if len(paste) != 6 {
 		t.Fatalf("PASTE has these lines: %q", paste)
 	}
-	sh := func(line string) *exec.Cmd { return exec.Command("sh", "-c", line) }
-	curl := sh(paste[0])
-	curl.Stderr = io.Discard // how fast it is
-	events, _ := run(t, curl)
-	events.next(t, "connected", func(line string) bool { return line == "event: connected" })
-	if out, err := sh(paste[1]).Output(); err != nil || !regexp.MustCompile(`^"thread_[a-z2-7]+"$`).Match(out) {
-		t.Errorf("%s: %s, %v", paste[1], out, err)
-	}
-	hello := events.next(t, "the answer to Hello", func(line string) bool { return strings.HasPrefix(line, "data: ") && strings.Contains(line, "Hello") })
-	var m message
-	if err := json.Unmarshal([]byte(hello[len("data: "):]), &m); err != nil || m.MessageType != "Chat" || m.Direction != "Outgoing" || m.ParticipantID != participant {
-		t.Errorf("the event: %s, %v", hello, err)
-	}
-	out, err := sh(paste[2]).Output()
-	if err := json.Unmarshal(out, &m); err != nil || !strings.HasPrefix(m.Text, "Tandem is a conversation server") {
-		t.Errorf("%s: %s, %v", paste[2], out, err)
-	}
-	if err != nil {
-		t.Error(err)
-	}
-	demoSocket(t, strings.TrimSpace(paste[3]))
-
+	events := demoEvents(t, paste[0], paste[1])
+	demoSession(t, paste[2], paste[3])
+	demoCall(t, paste[4])
+	demoSocket(t, strings.TrimSpace(paste[5]))
+	demoPeople(t, page)
 	demoHome(t, page)
 
 	_ = cmd.Process.Signal(os.Interrupt)
@@ -101,6 +85,105 @@ func TestDemo_pasteLinesWork(t *testing.T) {
 	empty(t, temp)
 }
 
+// sh is a line as somebody pastes it.
+func sh(line string) *exec.Cmd {
+	cmd := exec.Command("sh", "-c", line)
+	cmd.Stderr = io.Discard // how fast curl is
+	return cmd
+}
+
+// demoEvents pastes the first line, which follows, and the second, which says something.
+func demoEvents(t *testing.T, follow, send string) *journal {
+	t.Helper()
+	events, _ := run(t, sh(follow))
+	events.next(t, "connected", func(line string) bool { return line == "event: connected" })
+	if out, err := sh(send).Output(); err != nil || !regexp.MustCompile(`^"thread_[a-z2-7]+"$`).Match(out) {
+		t.Errorf("%s: %s, %v", send, out, err)
+	}
+	hello := events.next(t, "the answer to Hello", func(line string) bool { return strings.HasPrefix(line, "data: ") && strings.Contains(line, "Hello") })
+	var m message
+	if err := json.Unmarshal([]byte(hello[len("data: "):]), &m); err != nil || m.MessageType != "Chat" || m.Direction != "Outgoing" || m.ParticipantID != participant {
+		t.Errorf("the event: %s, %v", hello, err)
+	}
+	return events
+}
+
+// demoSession pastes the line that connects a session and the one that sends to it.
+func demoSession(t *testing.T, connect, send string) {
+	t.Helper()
+	session, _ := run(t, sh(connect))
+	session.next(t, "the beginning", func(line string) bool { return strings.HasPrefix(line, "id: ") })
+	if out, err := sh(send).Output(); err != nil || string(out) != `{"message":"Message sent to 1 session(s)"}` {
+		t.Errorf("%s: %s, %v", send, out, err)
+	}
+	paid := session.next(t, "paid", func(line string) bool { return strings.HasPrefix(line, "data: ") })
+	var told struct{ Event, Message, Timestamp string }
+	if err := json.Unmarshal([]byte(paid[len("data: "):]), &told); err != nil || told.Event != "MESSAGE" || told.Message != "paid" || told.Timestamp == "" {
+		t.Errorf("told: %s, %v", paid, err)
+	}
+}
+
+// demoCall pastes the line that follows the conversation: it begins with all that
+// the document's snapshot has.
+func demoCall(t *testing.T, follow string) {
+	t.Helper()
+	call, _ := run(t, sh(follow))
+	call.next(t, "initial", func(line string) bool { return line == "event: initial" })
+	initial := call.next(t, "its data", func(line string) bool { return strings.HasPrefix(line, "data: ") })
+	snapshot := documentJSON(t, "conversation.json")
+	var got, want map[string]any
+	if err := json.Unmarshal([]byte(initial[len("data: "):]), &got); err != nil {
+		t.Fatal(err)
+	}
+	want = snapshot["conversation"].(map[string]any)
+	delete(want, "admin_id")
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("initial: %v\nwant %v", got, want)
+	}
+}
+
+// demoPeople signs everybody in with the passwords that are printed, and lets the
+// operator take the call over.
+func demoPeople(t *testing.T, page string) {
+	t.Helper()
+	url := strings.TrimSuffix(section(page, `(?m)^  Everything, explained +(http://\S+)$`), "/")
+	ask := func(path, credential, body string) (answer struct {
+		Token string
+		User  struct{ Role string }
+	},
+	) {
+		t.Helper()
+		req, err := http.NewRequest("POST", url+path, strings.NewReader(body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set("Authorization", "Bearer "+credential)
+		req.Header.Set("Content-Type", "application/json")
+		resp, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer resp.Body.Close()
+		if err := json.NewDecoder(resp.Body).Decode(&answer); err != nil || resp.StatusCode != http.StatusOK {
+			t.Fatalf("%s: %s %v", path, resp.Status, err)
+		}
+		return answer
+	}
+	people := regexp.MustCompile(`(maya|lee|root) / ([a-z]+-[a-z]+-\d\d) \((\w+)\)`).FindAllStringSubmatch(page, -1)
+	if len(people) != 3 {
+		t.Fatalf("people: %q", people)
+	}
+	tokens := map[string]string{}
+	for _, p := range people {
+		in := ask("/api/auth/login", "", `{"username":`+quote(p[1])+`,"password":`+quote(p[2])+`}`)
+		if in.User.Role != p[3] {
+			t.Errorf("%s is %s, not %s", p[1], in.User.Role, p[3])
+		}
+		tokens[p[1]] = in.Token
+	}
+	ask("/api/conversation/"+section(page, `(?m)^  (conv_\S+) `)+"/takeover", tokens["maya"], "")
+}
+
 // demoHome looks at the page of links where the demo says that it is.
 func demoHome(t *testing.T, page string) {
 	t.Helper()
@@ -108,7 +191,7 @@ func demoHome(t *testing.T, page string) {
 	if len(addresses) != 2 {
 		t.Errorf("listening on %q", addresses)
 	}
-	for _, home := range append([]string{section(page, `(?m)^LOOK\n.*(http://\S+)$`)}, "http://"+addresses[0], "http://"+addresses[1]) {
+	for _, home := range append([]string{section(page, `(?m)^  Everything, explained +(http://\S+)$`)}, "http://"+addresses[0], "http://"+addresses[1]) {
 		resp, err := http.Get(home)
 		if err != nil {
 			t.Fatal(err)
