@@ -104,7 +104,6 @@ type View struct {
 	Echo         bool     // own Incoming messages too
 	Tokens       bool     // stream-start, stream-token, stream-end too
 	Presence     bool     // typing, read positions and who is watching too
-	Part         bool     // shown within another stream: frames carry no id of their own
 	Audience     Audience // the most that may be seen
 	Conversation string   // only this conversation; empty: the whole thread
 	Medium       string   // of that conversation: a message says its own only if it is another; empty: none does

@@ -196,7 +196,7 @@ func conversationEvent(v tandem.View, a tandem.Address, e *tandem.Event, total i
 		if json.Unmarshal(e.Body, &gone) != nil || gone.Conversation != v.Conversation {
 			return nil
 		}
-		return durable(v, e, "draft-gone", draftGone{MessageID: gone.MessageID, ID: gone.Conversation, Sent: gone.Sent})
+		return durable(e, "draft-gone", draftGone{MessageID: gone.MessageID, ID: gone.Conversation, Sent: gone.Sent})
 	}
 	return nil
 }
@@ -241,21 +241,16 @@ func conversationMessages(v tandem.View, together []*tandem.Event, total int) []
 	case last == nil:
 		return b
 	case len(out.Messages) == 0:
-		return append(b, durable(v, last, name, alone)...)
+		return append(b, durable(last, name, alone)...)
 	case name != "":
 		b = append(b, event(name, alone)...)
 	}
-	return append(b, durable(v, last, "new_messages", out)...)
+	return append(b, durable(last, "new_messages", out)...)
 }
 
-// durable is an event of the log, with its place as the id. Within the board's
-// stream the ids are the board's, and put behind it there.
-func durable(v tandem.View, e *tandem.Event, name string, data any) []byte {
-	f := sse.Frame{Event: name, Data: encode(data)}
-	if !v.Part {
-		f.ID = e.Cursor().String()
-	}
-	return sse.Append(nil, f)
+// durable is an event of the log, with its place as the id.
+func durable(e *tandem.Event, name string, data any) []byte {
+	return sse.Append(nil, sse.Frame{Event: name, Data: encode(data), ID: e.Cursor().String()})
 }
 
 // conversationChange is `updated`, or `ended` if it is the last change.
@@ -265,10 +260,10 @@ func conversationChange(v tandem.View, a tandem.Address, e *tandem.Event) []byte
 		return nil
 	}
 	if c.Status == tandem.StatusEnded {
-		return durable(v, e, "ended", endedOf(&c))
+		return durable(e, "ended", endedOf(&c))
 	}
 	c.Address = a
-	return durable(v, e, "updated", changeOf(v.Audience, &c))
+	return durable(e, "updated", changeOf(v.Audience, &c))
 }
 
 type conversationEnded struct {
@@ -346,7 +341,7 @@ func conversationBeat(now time.Time, where *time.Location, passed tandem.Cursor)
 
 type conversationFailure struct {
 	Error string `json:"error"`
-	ID    string `json:"conversation_id"`
+	ID    string `json:"conversation_id,omitempty"` // always, but of the board's own
 }
 
 // conversationError is the last thing said on a stream that cannot go on: after

@@ -90,6 +90,7 @@ func conversationRoutes() []route {
 	return []route{
 		{pattern: "GET /api/conversations", form: formDetail, use: auth.Request, cost: costRequest, do: (*Server).conversations},
 		{pattern: "POST /api/conversations", form: formDetail, use: auth.Request, cost: costRequest, do: (*Server).openConversation},
+		{pattern: "GET /api/conversations/stream", form: formDetail, do: (*Server).board},
 		{pattern: "GET " + one, form: formDetail, use: auth.Request, cost: costRequest, do: (*Server).snapshot},
 		{pattern: "GET " + one + "/stream", form: formDetail, do: (*Server).conversationStream},
 		{pattern: "GET " + one + "/audit", form: formDetail, use: auth.Request, cost: costRequest, do: (*Server).conversationAudit},

@@ -35,6 +35,7 @@ type Board struct {
 	rings     uint64
 	noticed   uint64
 	parts     []*part
+	turn      int // the part that is looked at first, so that none waits for the others for ever
 	timer     *time.Timer
 	beat      time.Time
 	heartbeat time.Duration
@@ -43,22 +44,31 @@ type Board struct {
 // part is one watched conversation.
 type part struct {
 	id       string
-	follower *Follower // nil: there is no such conversation for this reader
+	follower *Follower // nil: it is over, or there is no such conversation for this reader
+	at       string    // its place as long as there is no follower
 	failed   error     // why, to be told
 	over     bool
 }
 
 // BoardBatch is what Board.Next yields: one kind of thing at a time.
 type BoardBatch struct {
-	Snapshot  []Seen // of all that the reader may see; not nil, but perhaps empty
-	Upserts   []Seen
-	Removed   []string
+	Snapshot  []Seen   // of all that the reader may see; not nil, but perhaps empty
+	Changes   []Change // in the order in which they were made
 	Hints     []tandem.Notice
 	Watched   string // id of the conversation that Part or Failed is of
+	Nth       int    // its number among those watched
 	Part      *Batch
+	View      tandem.View // of Part
 	Failed    error
 	Heartbeat bool
 	Ended     string
+}
+
+// Change is one change of the board.
+type Change struct {
+	Seen    // as it is now; of one that is gone only the id
+	Removed bool
+	After   tandem.BoardCursor // the board's place after it
 }
 
 // Watch begins to watch the board. Back ends and people who answer may. Errors:
@@ -112,14 +122,15 @@ func (b *Board) seek(ctx context.Context, req Watching) error {
 	for i, id := range req.IDs {
 		f := Follow{
 			Principal: req.Principal, Conversation: id, bell: b.bell,
-			View: tandem.View{Face: tandem.FaceConversation, Audience: req.Principal.Audience(), Part: true},
+			View: tandem.View{Face: tandem.FaceConversation, Audience: req.Principal.Audience()},
 		}
-		if same {
+		at := noPlace
+		if same && places[i+1] != noPlace {
 			if c, err := tandem.ParseCursor(places[i+1]); err == nil {
-				f.After = &c
+				f.After, at = &c, c.String()
 			}
 		}
-		if err := b.join(ctx, id, f); err != nil {
+		if err := b.join(ctx, id, at, f); err != nil {
 			return err
 		}
 	}
@@ -128,8 +139,8 @@ func (b *Board) seek(ctx context.Context, req Watching) error {
 
 // join begins to follow one conversation. One that the reader may not see is told
 // and does not end the board.
-func (b *Board) join(ctx context.Context, id string, req Follow) error {
-	p := &part{id: id}
+func (b *Board) join(ctx context.Context, id, at string, req Follow) error {
+	p := &part{id: id, at: at}
 	f, err := b.desk.Follow(ctx, req)
 	switch tandem.KindOf(err) {
 	case tandem.Gone:
@@ -151,16 +162,27 @@ const noPlace = "0-aaaaaaaa"
 
 // Place is the board's place and that of each conversation watched with it: the id
 // that a client comes back with.
-func (b *Board) Place() string {
+func (b *Board) Place() string { return b.place(b.cursor.String(), -1, "") }
+
+// PlaceAfter is the place after a change of the board.
+func (b *Board) PlaceAfter(c tandem.BoardCursor) string { return b.place(c.String(), -1, "") }
+
+// PlaceWith is the place with that of the n-th conversation watched being at.
+func (b *Board) PlaceWith(n int, at string) string { return b.place(b.cursor.String(), n, at) }
+
+func (b *Board) place(board string, n int, at string) string {
 	var s strings.Builder
-	s.WriteString(b.cursor.String())
-	for _, p := range b.parts {
+	s.WriteString(board)
+	for i, p := range b.parts {
 		s.WriteByte('~')
-		if p.follower == nil {
-			s.WriteString(noPlace)
-			continue
+		switch {
+		case i == n:
+			s.WriteString(at)
+		case p.follower == nil:
+			s.WriteString(p.at)
+		default:
+			s.WriteString(p.follower.Cursor().String())
 		}
-		s.WriteString(p.follower.Cursor().String())
 	}
 	return s.String()
 }
@@ -212,15 +234,20 @@ func (b *Board) look(ctx context.Context, out *BoardBatch) (done bool, err error
 		if !more {
 			b.fresh, b.rings = false, rings
 		}
-		if len(out.Upserts)+len(out.Removed) > 0 || b.snapshot {
+		if len(out.Changes) > 0 || b.snapshot {
 			return !b.snapshot, nil
 		}
 	}
 	if b.hints(out) {
 		return true, nil
 	}
-	for _, p := range b.parts {
-		if done, err := b.lookAt(ctx, p, out); done || err != nil {
+	for range b.parts {
+		n := b.turn % len(b.parts)
+		b.turn = n + 1
+		if done, err := b.lookAt(ctx, n, out); done || err != nil {
+			if out.Part != nil && out.Part.Initial != nil {
+				b.turn = n // its row comes right after it
+			}
 			return done, err
 		}
 	}
@@ -308,19 +335,32 @@ func (b *Board) read(ctx context.Context, out *BoardBatch) (more bool, err error
 		b.snapshot = true
 		return false, nil
 	}
+	var shown []Seen
 	for i := range page.Conversations {
 		c := &page.Conversations[i]
+		ch := Change{After: page.Places[i]}
 		switch {
 		case c.Status != tandem.StatusErased && p.MaySee(c):
-			out.Upserts = append(out.Upserts, Seen{Conversation: *c})
+			shown = append(shown, Seen{Conversation: *c})
 			b.had[c.ID] = true
 		case b.mayHaveHad(p, c):
-			out.Removed = append(out.Removed, c.ID)
+			ch.ID, ch.Removed = c.ID, true
 			delete(b.had, c.ID)
+		default:
+			continue
+		}
+		out.Changes = append(out.Changes, ch)
+	}
+	if err := b.desk.rows(ctx, shown); err != nil {
+		return false, err
+	}
+	for i := range out.Changes {
+		if ch := &out.Changes[i]; !ch.Removed {
+			ch.Seen, shown = shown[0], shown[1:]
 		}
 	}
 	b.cursor = page.Cursor
-	return page.More, b.desk.rows(ctx, out.Upserts)
+	return page.More, nil
 }
 
 // mayHaveHad reports whether the reader may have been shown a conversation before.
@@ -354,11 +394,12 @@ func (b *Board) hints(out *BoardBatch) bool {
 }
 
 // lookAt takes what one of the watched conversations has.
-func (b *Board) lookAt(ctx context.Context, p *part, out *BoardBatch) (bool, error) {
+func (b *Board) lookAt(ctx context.Context, n int, out *BoardBatch) (bool, error) {
+	p := b.parts[n]
 	if p.over {
 		return false, nil
 	}
-	out.Watched = p.id
+	out.Watched, out.Nth = p.id, n
 	if p.failed != nil {
 		out.Failed, p.over = p.failed, true
 		return true, nil
@@ -372,7 +413,7 @@ func (b *Board) lookAt(ctx context.Context, p *part, out *BoardBatch) (bool, err
 	if !done || err != nil {
 		return false, err
 	}
-	out.Part = &batch
+	out.Part, out.View = &batch, p.follower.View()
 	switch batch.Ended {
 	case "":
 	case EndConversation, EndDenied, EndDeleted:

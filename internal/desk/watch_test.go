@@ -56,13 +56,14 @@ func (s *screen) step() bool {
 			s.rows[r.ID] = r
 		}
 	}
-	for _, r := range b.Upserts {
-		s.rows[r.ID] = r
-		s.revs = append(s.revs, r.Rev)
-	}
-	for _, id := range b.Removed {
-		delete(s.rows, id)
-		s.gone = append(s.gone, id)
+	for _, c := range b.Changes {
+		if c.Removed {
+			delete(s.rows, c.ID)
+			s.gone = append(s.gone, c.ID)
+			continue
+		}
+		s.rows[c.ID] = c.Seen
+		s.revs = append(s.revs, c.Rev)
 	}
 	s.place = s.b.Place()
 	return !b.Heartbeat

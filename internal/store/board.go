@@ -57,8 +57,9 @@ type BoardPage struct {
 	// Conversations are the present rows of those that changed, in the order of
 	// their last change; what was erased is a tombstone, StatusErased.
 	Conversations []tandem.Conversation
-	Head          tandem.BoardCursor // of the whole board
-	Cursor        tandem.BoardCursor // after the last of Conversations; Head if there is no more
+	Places        []tandem.BoardCursor // after each of Conversations
+	Head          tandem.BoardCursor   // of the whole board
+	Cursor        tandem.BoardCursor   // after the last of Conversations; Head if there is no more
 	More          bool
 }
 
@@ -110,16 +111,34 @@ func (s *Store) Board(ctx context.Context, tenant string, after tandem.BoardCurs
 	if err != nil {
 		return BoardPage{}, fmt.Errorf("read board: %w", err)
 	}
+	if p.Places, err = boardPlaces(ctx, tx, id, after.Rev, limit); err != nil {
+		return BoardPage{}, fmt.Errorf("read board: %w", err)
+	}
 	if len(p.Conversations) > limit {
-		p.More, p.Conversations = true, p.Conversations[:limit]
-		p.Cursor.Rev = p.Conversations[limit-1].Rev
-		var hash []byte
-		if err := tx.QueryRowContext(ctx, `select hash from board where tenant = ? and rev = ?`, id, p.Cursor.Rev).Scan(&hash); err != nil {
-			return BoardPage{}, fmt.Errorf("read board: %w", err)
-		}
-		p.Cursor.Tag = tagOf(hash)
+		p.More, p.Conversations, p.Cursor = true, p.Conversations[:limit], p.Places[limit-1]
 	}
 	return p, nil
+}
+
+// boardPlaces are the places after the changes that Board returns.
+func boardPlaces(ctx context.Context, q querier, id, after int64, limit int) ([]tandem.BoardCursor, error) {
+	rows, err := q.QueryContext(ctx, `select b.rev, b.hash from conversation c join board b on b.tenant = c.tenant and b.rev = c.rev
+		where c.tenant = ? and c.rev > ? order by c.rev limit ?`, id, after, limit)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	var all []tandem.BoardCursor
+	for rows.Next() {
+		var c tandem.BoardCursor
+		var hash []byte
+		if err := rows.Scan(&c.Rev, &hash); err != nil {
+			return nil, err
+		}
+		c.Tag = tagOf(hash)
+		all = append(all, c)
+	}
+	return all, rows.Err()
 }
 
 // onBoard reports whether c is a place in the board's kept history.

@@ -24,8 +24,14 @@ func follow(t *testing.T, s *Store, after tandem.BoardCursor, limit int) (rows [
 		if len(p.Conversations) > limit {
 			t.Fatalf("a page of %d, limit %d", len(p.Conversations), limit)
 		}
-		for _, c := range p.Conversations {
+		for i, c := range p.Conversations {
 			rows = append(rows, fmt.Sprint(c.ID, "@", c.Rev))
+			if at := p.Places[i]; at.Rev != c.Rev {
+				t.Fatalf("the place after %s@%d is %v", c.ID, c.Rev, at)
+			}
+			if after, err := s.Board(t.Context(), "default", p.Places[i], 1); err != nil || !after.Known {
+				t.Fatalf("the place after %s@%d is not known: %v", c.ID, c.Rev, err)
+			}
 		}
 		after = p.Cursor
 		if !p.More {

@@ -64,6 +64,14 @@ var conversationExamples = map[string]example{
 		wrong:    []string{`{"type":"stream-end","messageId":"msg_1","timestamp":` + at + `,"finishReason":"over","role":"assistant","conversation_id":"conv_1"}`},
 	},
 
+	"BoardSnapshot": {right: []string{`{"conversations":[` + conversation + `],"cursor":"b1-aaaaaaaa"}`, `{"conversations":[],"cursor":"b0-aaaaaaaa"}`}, wrong: []string{`{"conversations":null,"cursor":"b1-aaaaaaaa"}`}},
+	"BoardUpsert":   {right: []string{`{"conversation":` + conversation + `}`}, wrong: []string{`{"conversation":{}}`}},
+	"BoardRemoved":  {right: []string{`{"conversation_id":"conv_1"}`}, wrong: []string{`{"conversation_id":""}`}},
+	"BoardHint": {
+		optional: "last_message last_role last_at", right: []string{`{"conversation_id":"conv_1","last_message":"Help","last_role":"user","last_at":` + offsetAt + `,"unread":2}`},
+		wrong: []string{`{"conversation_id":"conv_1","unread":-1}`},
+	},
+
 	"OpenConversation": {
 		optional: "participant_id worker_id mobile_no conversation_id call_id urgency medium timestamp name opaque",
 		right:    []string{`{"workflow":"support","participant_id":"ann","worker_id":"ann","mobile_no":"+1","conversation_id":"c","call_id":"call_1","urgency":"URGENT","medium":"Voice","timestamp":` + offsetAt + `,"name":"Ann","opaque":true}`},
