@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"sync"
@@ -118,8 +119,8 @@ func (n *node) accountDisabled(ctx context.Context, tenant, username string) {
 	}
 }
 
-// trim removes what is older than the retention, and sessions that are over, at
-// the start and every hour.
+// trim removes what is older than the retention, if there is one, sessions that are
+// over, and what the audit need not keep any more, at the start and every hour.
 func (n *node) trim(ctx context.Context, retention time.Duration) {
 	tick := time.NewTicker(time.Hour)
 	defer tick.Stop()
@@ -128,7 +129,7 @@ func (n *node) trim(ctx context.Context, retention time.Duration) {
 		if retention > 0 && err == nil {
 			_, err = n.store.Trim(ctx, time.Now().Add(-retention))
 		}
-		if err != nil && ctx.Err() == nil {
+		if err = errors.Join(err, n.store.TrimAudit(ctx, time.Now())); err != nil && ctx.Err() == nil {
 			n.log.Error("retention", "err", err)
 		}
 		select {

@@ -75,6 +75,7 @@ type Write struct {
 
 	Dues   []Due   // armed, or with At zero disarmed; the store fills in Tenant and Address
 	Acks   []Ack   // positions of readers
+	Erase  *Erase  // if not nil: what is before Events is erased
 	Audits []Audit // who did it; the store fills in At, and ID if it is empty
 }
 
@@ -120,6 +121,7 @@ type Committed struct {
 	Turn         *Turn                // a new one, or nil
 	Dues         []Due                // what was armed or disarmed
 	EndTurns     []int64              // questions that need no answer any more
+	Erased       bool                 // all before Events was erased, conversations too
 }
 
 // Append submits a and waits for its commit. If ctx ends first only the waiting

@@ -18,6 +18,7 @@ type batch struct {
 	used map[threadKey]*tandem.Event // keys used before, in this batch too
 
 	changed map[tenantConversation]*tandem.Conversation // in this batch
+	erased  map[tandem.Address]bool                     // in this batch
 
 	jobs    []*job           // that were not refused
 	threads []tandem.Address // to be written, once each
@@ -41,6 +42,7 @@ func newBatch(w *writer, now time.Time) *batch {
 	return &batch{
 		w: w, now: now, rows: map[tandem.Address]*row{},
 		used: map[threadKey]*tandem.Event{}, changed: map[tenantConversation]*tandem.Conversation{},
+		erased: map[tandem.Address]bool{},
 	}
 }
 
@@ -84,6 +86,11 @@ func (b *batch) decide(ctx context.Context, j *job) error {
 	if len(writes) != len(rows) {
 		return fmt.Errorf("decided %d writes for %d threads", len(writes), len(rows))
 	}
+	for i := range writes {
+		if err := writes[i].onlyErases(); err != nil {
+			return err
+		}
+	}
 	if err := b.giveKeys(a, writes[0].Events[writes[0].Cut:]); err != nil {
 		return err
 	}
@@ -126,9 +133,6 @@ func (b *batch) place(j *job, old []*row, writes []Write) {
 			b.threads = append(b.threads, addr)
 		}
 		adopt(&r.Thread, &w.Thread)
-		for k := range w.Events {
-			b.number(&w.Events[k], &r.Thread)
-		}
 		if c := w.Conversation; c != nil {
 			c.Address = addr
 			b.changed[tenantConversation{addr.Tenant, c.ID}] = c
@@ -136,6 +140,13 @@ func (b *batch) place(j *job, old []*row, writes []Write) {
 			if c.Status == tandem.StatusActive {
 				r.Active = c
 			}
+		}
+		if w.Erase != nil {
+			r.Active = nil
+			b.erase(&r)
+		}
+		for k := range w.Events {
+			b.number(&w.Events[k], &r.Thread)
 		}
 		if w.Session != nil {
 			r.Session = w.Session
@@ -154,7 +165,7 @@ func (b *batch) place(j *job, old []*row, writes []Write) {
 		if w.Turn != nil {
 			j.result.Turn = w.Turn
 		}
-		j.told = append(j.told, Committed{Address: addr, Thread: r.Thread, Events: w.Events, Conversation: w.Conversation, Turn: w.Turn, EndTurns: w.EndTurns, Dues: w.Dues})
+		j.told = append(j.told, Committed{Address: addr, Thread: r.Thread, Events: w.Events, Conversation: w.Conversation, Turn: w.Turn, EndTurns: w.EndTurns, Dues: w.Dues, Erased: w.Erase != nil})
 	}
 }
 
@@ -293,6 +304,11 @@ func (b *batch) writeRest(ctx context.Context, p placed) error {
 	if c := w.Conversation; c != nil {
 		if err := b.writeConversation(ctx, p.row.tenant, thread, c); err != nil {
 			return fmt.Errorf("write conversation: %w", err)
+		}
+	}
+	if w.Erase != nil {
+		if err := b.writeErase(ctx, p.row.tenant, thread, p.row.Thread.Erased); err != nil {
+			return err
 		}
 	}
 	if err := b.writeDues(ctx, p.row.tenant, thread, w.Dues); err != nil {

@@ -36,6 +36,9 @@ func (b *batch) named(ctx context.Context, tenant int64, k tenantConversation) (
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, nil
 	}
+	if err == nil && b.erased[c.Address] {
+		c = tombstone(c)
+	}
 	return c, err
 }
 
@@ -68,7 +71,7 @@ func (b *batch) called(ctx context.Context, tenant int64, name, call string) (*t
 		if err != nil {
 			return nil, err
 		}
-		if b.changed[tenantConversation{name, c.ID}] == nil {
+		if b.changed[tenantConversation{name, c.ID}] == nil && !b.erased[c.Address] {
 			return c, nil
 		}
 	}

@@ -50,8 +50,9 @@ func (s *Store) Read(ctx context.Context, a tandem.Address, after tandem.Cursor,
 	if !known {
 		p.From = p.Thread.TrimCursor()
 		// Below the horizon nobody can tell whose history it was; it is told as a
-		// gap if it can be one of ours, which 0 with a foreign tag cannot.
-		if after.Seq < p.Thread.Trim && (after.Seq > 0 || after == a.Start()) {
+		// gap if it can be one of ours, which 0 with a foreign tag cannot, and what
+		// was erased never was.
+		if after.Seq < p.Thread.Trim && after.Seq >= p.Thread.Erased && (after.Seq > 0 || after == a.Start()) {
 			p.Gap = &tandem.Gap{From: after.Seq + 1, To: p.Thread.Trim}
 		} else {
 			p.Reset = true
@@ -158,7 +159,8 @@ func (s *Store) Before(ctx context.Context, a tandem.Address, seq int64, limit i
 	if err != nil || t.ID == 0 {
 		return nil, err
 	}
-	return readEvents(ctx, s.readers, 0, selectEvent+` where thread = ? and seq < ? order by seq desc limit ?`, t.ID, seq, limit)
+	return readEvents(ctx, s.readers, 0, selectEvent+` where thread = ? and seq > ? and seq < ? and codec = 0 order by seq desc limit ?`,
+		t.ID, t.Trim, seq, limit)
 }
 
 // Find returns the event with this id on the thread; NotFound if there is none.
@@ -167,7 +169,7 @@ func (s *Store) Find(ctx context.Context, a tandem.Address, id string) (tandem.E
 	if err != nil {
 		return tandem.Event{}, err
 	}
-	e, err := scanEvent(s.readers.QueryRowContext(ctx, selectEvent+` where thread = ? and id = ?`, t.ID, id))
+	e, err := scanEvent(s.readers.QueryRowContext(ctx, selectEvent+` where thread = ? and id = ? and codec = 0`, t.ID, id))
 	if errors.Is(err, sql.ErrNoRows) {
 		return tandem.Event{}, tandem.Errorf(tandem.NotFound, "Message not found")
 	}
@@ -180,7 +182,7 @@ func (s *Store) Event(ctx context.Context, a tandem.Address, seq int64) (tandem.
 	if err != nil {
 		return tandem.Event{}, err
 	}
-	e, err := scanEvent(s.readers.QueryRowContext(ctx, selectEvent+` where thread = ? and seq = ?`, t.ID, seq))
+	e, err := scanEvent(s.readers.QueryRowContext(ctx, selectEvent+` where thread = ? and seq = ? and codec = 0`, t.ID, seq))
 	if errors.Is(err, sql.ErrNoRows) {
 		return tandem.Event{}, tandem.Errorf(tandem.NotFound, "Message not found")
 	}
@@ -194,7 +196,7 @@ func (s *Store) AnswerAt(ctx context.Context, t tandem.Thread, seq int64) (*tand
 		return nil, nil
 	}
 	e, err := scanEvent(s.readers.QueryRowContext(ctx, selectEvent+`
-		where thread = ? and seq <= ? and kind in ('answer-started', 'answer-ended') order by seq desc limit 1`, t.ID, seq))
+		where thread = ? and seq <= ? and codec = 0 and kind in ('answer-started', 'answer-ended') order by seq desc limit 1`, t.ID, seq))
 	if errors.Is(err, sql.ErrNoRows) {
 		return nil, nil
 	}

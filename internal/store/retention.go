@@ -10,7 +10,12 @@ import (
 // older than before: always a prefix of a thread's log, never part of a
 // conversation. It returns how many events went. Cursors into the prefix get a
 // gap from then on. One thread is one transaction, so that posts go on between.
+// The board's history goes first: a reader whose place is gone takes a snapshot,
+// and one whose place is kept is told of all that changed after it.
 func (s *Store) Trim(ctx context.Context, before time.Time) (int, error) {
+	if err := s.trimTraces(ctx, before); err != nil {
+		return 0, fmt.Errorf("trim: %w", err)
+	}
 	threads, err := s.trimmable(ctx, before)
 	if err != nil {
 		return 0, err
@@ -57,17 +62,47 @@ func (s *Store) ids(ctx context.Context, query string, args ...any) ([]int64, er
 	return ids, rows.Err()
 }
 
+// trimTraces removes what is left of what was: changes of boards, tombstones, and
+// the hashes of erased bodies. Of a board a prefix goes, also if the clock was set
+// back in between; the last change before the time stays, since a reader that has
+// seen it has missed none that went.
+func (s *Store) trimTraces(ctx context.Context, before time.Time) error {
+	tenants, err := s.ids(ctx, `select id from tenant`)
+	if err != nil {
+		return err
+	}
+	at := before.UnixMicro()
+	for _, tenant := range tenants {
+		err := s.update(ctx, func(ctx context.Context, q querier) error {
+			_, err := q.ExecContext(ctx, `delete from board where tenant = ?1 and rev < coalesce(
+				(select rev from board where tenant = ?1 and at >= ?2 order by rev limit 1), (select rev + 1 from tenant where id = ?1)) - 1`, tenant, at)
+			if err == nil {
+				_, err = q.ExecContext(ctx, `delete from conversation where tenant = ? and status = 'ERASED' and ended_at < ?`, tenant, at)
+			}
+			return err
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return s.update(ctx, func(ctx context.Context, q querier) error {
+		_, err := q.ExecContext(ctx, `delete from event where thread in (select id from thread where erased > 0)
+			and seq <= (select erased from thread where id = event.thread) and at < ?`, at)
+		return err
+	})
+}
+
 func trimThread(ctx context.Context, q querier, thread int64, before time.Time) (int, error) {
-	var keep, horizon int64
+	var keep, horizon, trim int64
 	// The first event that must stay: of a conversation that goes on or ended lately.
 	err := q.QueryRowContext(ctx, `select coalesce(min(first_seq), 9223372036854775807) from conversation
 		where thread = ? and (ended_at = 0 or ended_at >= ?)`, thread, before.UnixMicro()).Scan(&keep)
 	if err != nil {
 		return 0, err
 	}
-	err = q.QueryRowContext(ctx, `select coalesce(max(seq), 0) from event where thread = ? and seq < ? and at < ?`,
-		thread, keep, before.UnixMicro()).Scan(&horizon)
-	if err != nil || horizon == 0 {
+	err = q.QueryRowContext(ctx, `select (select coalesce(max(seq), 0) from event where thread = t.id and seq < ? and at < ?), t.trim from thread t where t.id = ?`,
+		keep, before.UnixMicro(), thread).Scan(&horizon, &trim)
+	if err != nil || horizon <= trim {
 		return 0, err
 	}
 	// An ended conversation goes whole or not at all.
@@ -81,14 +116,15 @@ func trimThread(ctx context.Context, q querier, thread int64, before time.Time) 
 	if half > 0 {
 		horizon = half - 1
 	}
-	if horizon <= 0 {
+	if horizon <= trim {
 		return 0, nil
 	}
 	for _, step := range []struct {
 		query string
 		args  []any
 	}{
-		{`update thread set trim = ?, trim_hash = (select hash from event where thread = ? and seq = ?) where id = ? and trim < ?`, []any{horizon, thread, horizon, thread, horizon}},
+		{`update thread set trim = ?, trim_hash = (select hash from event where thread = ? and seq = ?) where id = ?`, []any{horizon, thread, horizon, thread}},
+		{`delete from due where thread = ? and conversation in (select id from conversation where thread = ? and ended_at <> 0 and first_seq <= ?)`, []any{thread, thread, horizon}},
 		{`delete from conversation where thread = ? and ended_at <> 0 and first_seq <= ?`, []any{thread, horizon}},
 	} {
 		if _, err := q.ExecContext(ctx, step.query, step.args...); err != nil {

@@ -156,7 +156,7 @@ func threadValues(r *row, now time.Time) []any {
 func bulkThreads() *bulk {
 	return &bulk{
 		columns: 21, before: `insert into thread (id, ` + threadFields + `) values `,
-		after: ` on conflict (id) do update set head = excluded.head, head_hash = excluded.head_hash, head_at = excluded.head_at,
+		after: ` on conflict (id) do update set head = excluded.head, head_hash = excluded.head_hash, head_at = excluded.head_at, trim = excluded.trim, trim_hash = excluded.trim_hash,
 		epoch = excluded.epoch, holder = excluded.holder, conversation = excluded.conversation, reserved = excluded.reserved,
 		answer = excluded.answer, chat_mark = excluded.chat_mark, taken = excluded.taken, serves = excluded.serves,
 		hidden = excluded.hidden, erased = excluded.erased, counter = excluded.counter, 

@@ -135,6 +135,7 @@ func dsn(file string, readOnly bool) string {
 	q.Add("_pragma", "wal_autocheckpoint(4000)") // pages of 4 KiB: 16 MiB, see docs/performance.md
 	q.Add("_pragma", "cache_size(-16000)")
 	q.Add("_pragma", "temp_store(memory)") // where SQLite keeps what undoes a statement of many rows
+	q.Add("_pragma", "secure_delete(1)")   // what is erased is overwritten
 	if readOnly {
 		q.Add("_pragma", "query_only(1)")
 	}

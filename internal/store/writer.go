@@ -188,6 +188,9 @@ func (w *writer) tryBatch(jobs []*job) (unknown bool, err error) {
 	for a, r := range b.rows {
 		w.heads[a] = r
 	}
+	if len(b.erased) > 0 {
+		w.emptyJournal(ctx)
+	}
 	return false, nil
 }
 
