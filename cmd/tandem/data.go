@@ -19,6 +19,11 @@ type dataFlags struct {
 // with opens the data folder, a running server's too, and lends it to do. If
 // there is none it is made when canBeNew: before the server's first start.
 func (f dataFlags) with(s *session, canBeNew bool, do func(c Config, a *auth.Auth) error) error {
+	return f.withStore(s, canBeNew, func(c Config, _ *store.Store, a *auth.Auth) error { return do(c, a) })
+}
+
+// withStore is with, for what no credential is about.
+func (f dataFlags) withStore(s *session, canBeNew bool, do func(c Config, data *store.Store, a *auth.Auth) error) error {
 	c, err := source{file: f.File, env: s.env, flags: Config{Data: f.Data}, given: map[string]bool{"data": f.Data != ""}}.load()
 	if err != nil {
 		return err
@@ -38,7 +43,7 @@ func (f dataFlags) with(s *session, canBeNew bool, do func(c Config, a *auth.Aut
 	if err != nil {
 		return err
 	}
-	return do(c, a)
+	return do(c, data, a)
 }
 
 // either is the first of two texts that says something.

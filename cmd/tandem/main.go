@@ -27,6 +27,7 @@ type commands struct {
 	Key     KeyCmd     `cmd:"" help:"Create, list and revoke API keys."`
 	User    UserCmd    `cmd:"" help:"Manage the accounts of people who sign in."`
 	Revoke  RevokeCmd  `cmd:"" help:"Make a token, or all tokens of a subject, worthless."`
+	Erase   EraseCmd   `cmd:"" help:"Erase what somebody said and was told."`
 	Secret  SecretCmd  `cmd:"" help:"Change the server's own key."`
 	Tail    TailCmd    `cmd:"" help:"Follow a thread in the terminal."`
 	Config  ConfigCmd  `cmd:"" help:"Print the configuration in force, or try a file."`

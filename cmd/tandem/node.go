@@ -70,7 +70,7 @@ func openNode(ctx context.Context, c Config, log *slog.Logger) (n *node, err err
 	}
 	if n.auth, err = auth.New(auth.Options{
 		Store: n.store, Issuers: c.issuers(), PublicURL: c.PublicURL, TokenTTL: c.TokenTTL,
-		DefaultTenant: c.Tenant, Disabled: n.accountDisabled, Metric: n.metric, Log: log,
+		DefaultTenant: c.Tenant, Disabled: n.accountDisabled, Erased: n.erased, Metric: n.metric, Log: log,
 	}); err != nil {
 		return nil, err
 	}
@@ -116,6 +116,13 @@ func (n *node) run() {
 func (n *node) accountDisabled(ctx context.Context, tenant, username string) {
 	if err := n.desk.AccountDisabled(ctx, tenant, username); err != nil && ctx.Err() == nil {
 		n.log.Error("what a disabled account held was not given back yet; it will be at the next start", "err", err)
+	}
+}
+
+// erased forgets a thread that was erased, here or by a command.
+func (n *node) erased(ctx context.Context, thread int64) {
+	if err := n.desk.Erased(ctx, thread); err != nil && ctx.Err() == nil {
+		n.log.Error("a thread that was erased is not forgotten yet", "err", err)
 	}
 }
 

@@ -41,6 +41,7 @@ func routes() []route {
 		{pattern: "POST /api/user/rest/send", form: formBare, use: auth.Request, cost: costPost, do: (*Server).send},
 		{pattern: "POST /api/user/rest/converse", form: formBare, use: auth.Request, cost: costPost, do: (*Server).converse},
 		{pattern: "GET /api/user/rest/history", form: formBare, use: auth.Request, cost: costRequest, do: (*Server).history},
+		{pattern: "DELETE /api/user/rest/thread", form: formBare, use: auth.Request, cost: costRequest, do: (*Server).deleteThread},
 
 		{pattern: outbound + "chat", form: formBare, use: auth.Request, cost: costPost, do: push(tandem.Chat)},
 		{pattern: outbound + "data", form: formBare, use: auth.Request, cost: costPost, do: push(tandem.Data)},

@@ -45,6 +45,10 @@ type Options struct {
 	// and within a second for each that becomes so, also by a command on the same
 	// data folder. It must not take long; nil: nobody asks.
 	Disabled func(ctx context.Context, tenant, username string)
+
+	// Erased is called by Run for each thread that was erased, here or by a command
+	// on the same data folder, by the number of its row; nil: nobody is told.
+	Erased func(ctx context.Context, thread int64)
 }
 
 // Auth judges credentials. Its methods may be called from any goroutine. It

@@ -2,6 +2,7 @@ package auth
 
 import (
 	"context"
+	"strconv"
 	"strings"
 	"time"
 
@@ -226,7 +227,7 @@ func (a *Auth) Run(ctx context.Context, tell Tell) {
 		var found revocations
 		if found, seen = a.since(seen); len(found) > 0 {
 			tell(func(p tandem.Principal) bool { return found.cover(p, a.opt.Leeway) }, string(ReasonRevoked))
-			a.tellDisabled(ctx, found)
+			a.tellOthers(ctx, found)
 		}
 		if now := a.issuers.Load(); now != trusted {
 			trusted = now
@@ -245,11 +246,17 @@ func (a *Auth) Run(ctx context.Context, tell Tell) {
 	}
 }
 
-// tellDisabled tells which of what was found are accounts that were disabled.
-func (a *Auth) tellDisabled(ctx context.Context, found revocations) {
+// tellOthers tells which of what was found are accounts that were disabled, and
+// threads that were erased.
+func (a *Auth) tellOthers(ctx context.Context, found revocations) {
 	for k := range found {
-		if k.what == store.RevokedAccount && a.opt.Disabled != nil {
+		switch {
+		case k.what == store.RevokedAccount && a.opt.Disabled != nil:
 			a.opt.Disabled(ctx, k.tenant, k.name)
+		case k.what == store.RevokedThread && a.opt.Erased != nil:
+			if thread, err := strconv.ParseInt(k.name, 10, 64); err == nil {
+				a.opt.Erased(ctx, thread)
+			}
 		}
 	}
 }

@@ -71,6 +71,14 @@ func (d *Desk) noted(c *store.Committed) {
 	g.ring()
 }
 
+// reword notes that the last words of a thread, or who has read them, have changed.
+func (g *agenda) reword(a tandem.Address) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.words[a] = true
+	g.ring()
+}
+
 // next takes what is due at now, and returns when to look again.
 func (g *agenda) next(now time.Time) (due []store.Due, queues []queueKey, words []tandem.Address, at time.Time) {
 	g.mu.Lock()

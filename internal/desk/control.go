@@ -31,11 +31,11 @@ type change struct {
 // control makes the change on the conversation's thread. Errors: what decide
 // returns; Conflict if it has ended; Unavailable, and then nothing has changed.
 func (d *Desk) control(ctx context.Context, c tandem.Conversation, ch change) (Seen, store.Result, error) {
-	ctx, cancel := context.WithTimeout(ctx, patience)
+	soon, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	event := tandem.NewID("evt_", d.clock())
 	var after tandem.Conversation
-	res, err := d.turns.Seize(ctx, tandem.FinishInterrupted, store.Append{
+	res, err := d.turns.Seize(soon, tandem.FinishInterrupted, store.Append{
 		Threads: []tandem.Address{c.Address},
 		Decide: func(now time.Time, on []store.State) ([]store.Write, error) {
 			w := store.Write{Thread: on[0].Thread}
@@ -69,7 +69,7 @@ func (d *Desk) control(ctx context.Context, c tandem.Conversation, ch change) (S
 	if err != nil {
 		return Seen{}, res, err
 	}
-	s, err := d.seen(ctx, after)
+	s, err := d.seen(context.WithoutCancel(ctx), after) // it has happened: whoever asked is told so
 	return s, res, err
 }
 

@@ -64,6 +64,10 @@ func mirrored(ap store.Append, mirror tandem.Address, found *tandem.Address) sto
 // copied is what a write to the home becomes on the mirror.
 func copied(home *store.Write, t tandem.Thread, mirror tandem.Address) store.Write {
 	w := store.Write{Thread: t}
+	if home.Erase != nil { // the copies here are this thread's own
+		w.Thread.Control.Serves = ""
+		return w
+	}
 	for _, e := range home.Events {
 		switch e.Kind {
 		case tandem.KindAnswerStarted, tandem.KindAnswerFailed, tandem.KindFeedback:

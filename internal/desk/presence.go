@@ -98,6 +98,9 @@ func (d *Desk) read(ctx context.Context, p tandem.Principal, a tandem.Address, c
 	if err := d.ack(ctx, a, ack); err != nil {
 		return err
 	}
+	if p.Staff() {
+		d.agenda.reword(a)
+	}
 	d.hub.Notify(a, tandem.Notice{
 		Kind: tandem.NoticeRead, At: d.clock().UTC(), Conversation: m.Conversation, Subject: p.Subject, Role: roleOf(p), Name: p.Display(),
 		MessageID: e.ID, Seq: e.Seq, Delivered: delivered,

@@ -110,8 +110,16 @@ func (d *Desk) History(ctx context.Context, p tandem.Principal, h History) ([]ta
 	if err := mayRead(p, h.Address); err != nil {
 		return nil, err
 	}
+	hidden := int64(0)
+	if p.Role == tandem.Participant {
+		t, err := d.store.Thread(ctx, h.Address)
+		if err != nil {
+			return nil, err
+		}
+		hidden = t.Hidden
+	}
 	shown := func(e *tandem.Event) bool {
-		if !e.Audience.VisibleTo(p.Audience()) || e.Kind != tandem.KindMessage && e.Kind != tandem.KindAnswerEnded {
+		if e.Seq <= hidden || !e.Audience.VisibleTo(p.Audience()) || e.Kind != tandem.KindMessage && e.Kind != tandem.KindAnswerEnded {
 			return false
 		}
 		m, err := e.Message()

@@ -103,6 +103,11 @@ func Start(t testing.TB, opt Options) *Tandem {
 				t.Error(err)
 			}
 		},
+		Erased: func(ctx context.Context, thread int64) {
+			if err := x.Desk.Erased(ctx, thread); err != nil && ctx.Err() == nil {
+				t.Error(err)
+			}
+		},
 		Store: x.Store, Issuers: opt.Issuers, TokenTTL: opt.TTL, Clock: opt.Clock, Metric: x.Metric, Log: log,
 	})
 	if err != nil {

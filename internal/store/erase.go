@@ -6,6 +6,8 @@ import (
 	"database/sql"
 	"errors"
 	"fmt"
+	"strconv"
+	"time"
 
 	tandem "github.com/seed4677ff1f/tandem"
 )
@@ -72,6 +74,12 @@ func (b *batch) writeErase(ctx context.Context, tenant, thread, seq int64) error
 		if err := b.w.exec(ctx, query, thread); err != nil {
 			return fmt.Errorf("erase: %w", err)
 		}
+	}
+	_, err := addRevoked(ctx, b.w.s.conn, tenant, Revocation{
+		What: RevokedThread, Name: strconv.FormatInt(thread, 10), At: b.now, Until: b.now.Add(24 * time.Hour),
+	})
+	if err != nil {
+		return fmt.Errorf("tell of an erasure: %w", err)
 	}
 	list, err := readConversations(ctx, b.w.s.conn, `c.thread = ? and c.status <> 'ERASED' order by c.first_seq, c.id`, thread)
 	if err != nil {

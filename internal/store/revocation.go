@@ -13,6 +13,7 @@ const (
 	RevokedSubject = "subject" // all that a subject was given until then
 	RevokedKey     = "key"     // one API key, and the tickets made with it
 	RevokedSecret  = "secret"  // all that one of the server's own secrets has signed
+	RevokedThread  = "thread"  // a thread, by the number of its row, that was erased: nothing is taken back, servers forget it
 	RevokedAccount = "account" // an account that is disabled: by itself it takes nothing back, its subject's does
 )
 
