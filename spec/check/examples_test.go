@@ -74,6 +74,8 @@ var openapiExamples = map[string]example{
 	"Revoke": {
 		right: []string{`{"jti":"x"}`, `{"subject":"ann"}`}, wrong: []string{`{}`, `{"jti":"x","subject":"ann"}`, `{"jti":""}`}, optional: "jti subject",
 	},
+	"Deleted":      {right: []string{`true`}, wrong: []string{`false`, `"true"`}},
+	"NoThread":     {right: []string{`{"error":"Thread not found"}`}, wrong: []string{`{}`, `{"error":"x"}`}},
 	"Done":         {right: []string{`{"success":true}`}, wrong: []string{`{"success":false}`}},
 	"LoginFailure": {right: []string{`{"success":false,"message":"Invalid username or password"}`}, wrong: []string{`{"success":true,"message":"x"}`}},
 	"SessionMessage": {
