@@ -46,8 +46,8 @@ func TestPassword_readsPHCStrings(t *testing.T) {
 }
 
 // What is no hash matches nothing, costs the same, and can neither crash the
-// server nor make it use more memory. Seen to fail by returning the decoy's match
-// without asking whether the hash could be read.
+// server nor make it use more memory. Seen to fail without the bounds of memory,
+// passes and lanes.
 func TestPassword_noHashMatchesNothing(t *testing.T) {
 	ctx, h := context.Background(), newHasher()
 	decoy := hashing{memory: hashMemory, passes: hashPasses, lanes: hashLanes, salt: make([]byte, hashSalt), sum: make([]byte, hashSum)}
