@@ -144,6 +144,7 @@ const (
 	NoticePresence                       // who is there has changed
 	NoticeQueue                          // the place in the waiting queue has changed
 	NoticeHint                           // last words and unread counts, on the board
+	NoticeFed                            // a thread of the workflow has something new, on its feed
 )
 
 // A Notice is something that passes: it is shown to who is there and kept nowhere,
@@ -153,6 +154,7 @@ type Notice struct {
 	At           time.Time
 	Audience     Audience
 	Conversation string
+	Thread       Address       // of NoticeFed: which
 	Subject      string        // who caused it; never shown to participants
 	Role         Role          // of who caused it
 	Name         string        // display name of who caused it

@@ -18,6 +18,8 @@ func Codec() tandem.Codec {
 				return sessionEvent(e)
 			case tandem.FaceConversation:
 				return conversationEvent(v, a, e, total)
+			case tandem.FaceFeed:
+				return feedEvent(v, a, e)
 			}
 			return nil
 		},

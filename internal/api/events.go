@@ -46,13 +46,18 @@ func (s *Server) followOf(r *http.Request) (desk.Follow, error) {
 	if err != nil {
 		return req, err
 	}
-	l := s.opt.Limits
-	req.Heartbeat = max(l.HeartbeatMin, min(l.HeartbeatMax, time.Duration(min(max(every, 0), 1<<20))*time.Second))
+	req.Heartbeat = s.heartbeat(every)
 	req.View = tandem.View{
 		Face: tandem.FaceEvents, Echo: q.Get("echo") == "true", Tokens: q.Get("tokens") == "true", Presence: q.Get("presence") == "true", Audience: p.Audience(),
 	}
 	req.After, req.Unknown = lastEventID(r, q)
 	return req, nil
+}
+
+// heartbeat is an interval as a client wishes it, in seconds, within the limits.
+func (s *Server) heartbeat(seconds int) time.Duration {
+	l := s.opt.Limits
+	return max(l.HeartbeatMin, min(l.HeartbeatMax, time.Duration(min(max(seconds, 0), 1<<20))*time.Second))
 }
 
 func eventsThread(p tandem.Principal, q url.Values, err error) (tandem.Address, error) {

@@ -43,6 +43,7 @@ func routes() []route {
 		{pattern: "GET /api/user/rest/history", form: formBare, use: auth.Request, cost: costRequest, do: (*Server).history},
 		{pattern: "DELETE /api/user/rest/thread", form: formBare, use: auth.Request, cost: costRequest, do: (*Server).deleteThread},
 
+		{pattern: "GET /api/agent/events", form: formBare, do: (*Server).feed},
 		{pattern: outbound + "chat", form: formBare, use: auth.Request, cost: costPost, do: push(tandem.Chat)},
 		{pattern: outbound + "data", form: formBare, use: auth.Request, cost: costPost, do: push(tandem.Data)},
 		{pattern: outbound + "handoff", form: formBare, use: auth.Request, cost: costPost, do: (*Server).handoff},

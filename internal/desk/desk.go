@@ -75,7 +75,7 @@ func (d *Desk) Committed(all []store.Committed) {
 		c := &all[i]
 		if len(c.Events) > 0 {
 			d.hub.Ring(c.Address, c.Events)
-			d.hub.Nudge(tandem.FeedAddress(c.Address.Tenant, c.Address.Workflow))
+			d.hub.Notify(tandem.FeedAddress(c.Address.Tenant, c.Address.Workflow), tandem.Notice{Kind: tandem.NoticeFed, Thread: c.Address})
 		}
 		if c.Conversation != nil {
 			d.hub.Nudge(tandem.BoardAddress(c.Address.Tenant))

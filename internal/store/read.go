@@ -124,22 +124,28 @@ func readEvents(ctx context.Context, q querier, full int, query string, args ...
 // CursorAt returns the place in the thread's log before the first event that is
 // after floor and not older than since. floor must not be below what is kept.
 func (s *Store) CursorAt(ctx context.Context, t tandem.Thread, floor int64, since time.Time) (tandem.Cursor, error) {
-	var seq int64
-	err := s.readers.QueryRowContext(ctx, `select coalesce(max(seq), ?) from event where thread = ? and seq > ? and at < ?`,
-		floor, t.ID, floor, since.UnixMicro()).Scan(&seq)
+	// From the newest back, at most to floor: times do not go back within a thread.
+	c, err := s.cursor(ctx, `select seq, hash from event where thread = ? and seq > ? and at < ? order by seq desc limit 1`, t.ID, floor, since.UnixMicro())
+	if errors.Is(err, sql.ErrNoRows) {
+		if floor == t.Trim {
+			return t.TrimCursor(), nil
+		}
+		c, err = s.cursor(ctx, `select seq, hash from event where thread = ? and seq = ?`, t.ID, floor)
+	}
 	if err != nil {
 		return tandem.Cursor{}, fmt.Errorf("read place: %w", err)
 	}
-	if seq == t.Trim {
-		return t.TrimCursor(), nil
-	}
+	return c, nil
+}
+
+// cursor is the place after the event whose seq and hash the query reads.
+func (s *Store) cursor(ctx context.Context, query string, args ...any) (tandem.Cursor, error) {
+	var seq int64
 	var b []byte
-	if err := s.readers.QueryRowContext(ctx, `select hash from event where thread = ? and seq = ?`, t.ID, seq).Scan(&b); err != nil {
-		return tandem.Cursor{}, fmt.Errorf("read place: %w", err)
-	}
 	var h tandem.Hash
+	err := s.readers.QueryRowContext(ctx, query, args...).Scan(&seq, &b)
 	copy(h[:], b)
-	return tandem.Cursor{Seq: seq, Tag: h.Tag()}, nil
+	return tandem.Cursor{Seq: seq, Tag: h.Tag()}, err
 }
 
 // Thread returns the thread's row; one without a row is the empty thread, ID 0.

@@ -19,6 +19,27 @@ var conversationExamples = map[string]example{
 		},
 		wrong: []string{`{"conversation_id":"conv_1"}`},
 	},
+	"FeedState": {
+		optional: "queue_place end_reason returns_at unanswered last_message last_role last_at unread",
+		right:    []string{conversation[:len(conversation)-1] + `,"thread_id":` + thread + `,"event_id":"evt_1"}`},
+		wrong:    []string{conversation, `{"thread_id":` + thread + `,"event_id":"evt_1"}`},
+	},
+	"FeedConnected": {
+		right: []string{`{"message":"Connected to the feed","workflowId":"default:support","workflowType":"support","tenantId":"default","timestamp":` + at + `}`},
+		wrong: []string{`{}`},
+	},
+	"FeedMessage": {
+		optional: "audience",
+		right: []string{
+			`{` + message + `"direction":"Incoming","messageType":"Chat","text":"Hello","data":null,"controlEpoch":0}`,
+			`{` + message + `"direction":"Outgoing","messageType":"Chat","text":"Be short","data":null,"controlEpoch":2,"audience":"agent"}`,
+		},
+		wrong: []string{
+			`{` + message + `"direction":"Incoming","messageType":"Chat","text":"Hello","data":null}`,
+			`{"controlEpoch":0}`,
+			`{` + message + `"direction":"Outgoing","messageType":"Chat","text":"psst","data":null,"controlEpoch":2,"audience":"operators"}`,
+		},
+	},
 	"ConversationMessage": {
 		optional: "message_type name medium audience spoken held finish_reason data", right: []string{fullSaying},
 		wrong: []string{saying + `,"finish_reason":"stop"}`, saying + `,"audience":"everyone"}`, saying + `,"spoken":false}`},
