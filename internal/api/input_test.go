@@ -165,6 +165,17 @@ func badReads(k inputKeys) []badInput {
 		{"stream: a scope too long", "GET", "/api/user/sse/events?" + annsThread + "&scope=" + long, k.ann, "", 400},
 		{"stream: a heartbeat beyond counting", "GET", "/api/user/sse/events?" + annsThread + "&heartbeatSeconds=1e9", k.ann, "", 400},
 		{"stream: a malformed query", "GET", "/api/user/sse/events?" + annsThread + "&%", k.ann, "", 400},
+		{"feed: no workflow", "GET", "/api/agent/events", k.agent, "", 400},
+		{"feed: a reserved workflow", "GET", "/api/agent/events?workflow=$sessions", k.agent, "", 400},
+		{"feed: LF in the workflow", "GET", "/api/agent/events?workflow=a%0Ab", k.agent, "", 400},
+		{"feed: a workflow too long", "GET", "/api/agent/events?workflow=" + long, k.agent, "", 400},
+		{"feed: a malformed query", "GET", "/api/agent/events?workflow=support&%", k.agent, "", 400},
+		{"feed: a heartbeat that is no number", "GET", "/api/agent/events?workflow=support&heartbeatSeconds=often", k.agent, "", 400},
+		{"feed: a participant", "GET", "/api/agent/events?workflow=support", k.ann, "", 403},
+		{"feed: an operator", "GET", "/api/agent/events?workflow=support", k.operator, "", 403},
+		{"feed: another workflow than the key's", "GET", "/api/agent/events?workflow=support", k.bound, "", 403},
+		{"feed: another tenant", "GET", "/api/agent/events?workflow=support&tenantId=acme", k.agent, "", 403},
+		{"feed: no credential", "GET", "/api/agent/events?workflow=support", "", "", 401},
 		{"stream: no path for it", "POST", "/api/user/sse/events?" + annsThread, k.ann, "", 405},
 	}
 }

@@ -26,7 +26,7 @@ type transcript struct {
 }
 
 // random finds what differs from run to run: ids, cursors' tags, credentials.
-var random = regexp.MustCompile(`\b(?:msg|conv|req|call|worker|key|aud)_[0-9A-Z]{26}\b|\b[a-z2-9]{4}(?:-[a-z2-9]{4}){3}\b|\btk-[\w-]{43}|\b(?:sk|ln)-[\w-]{43}|\beyJ[\w-]+\.[\w-]+\.[\w-]+|\b(\d+)-[a-z2-7]{8}\b`)
+var random = regexp.MustCompile(`\b(?:msg|conv|req|call|worker|key|aud|evt)_[0-9A-Z]{26}\b|\b[a-z2-9]{4}(?:-[a-z2-9]{4}){3}\b|\btk-[\w-]{43}|\b(?:sk|ln)-[\w-]{43}|\beyJ[\w-]+\.[\w-]+\.[\w-]+|\b(\d+)-[a-z2-7]{8}\b`)
 
 func newTranscript(s *site) *transcript {
 	return &transcript{s: s, names: map[string]string{}}

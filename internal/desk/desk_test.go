@@ -87,7 +87,10 @@ func open(t testing.TB, with setup) *office {
 // readable is a codec whose frames tell in words what was shown.
 func readable() tandem.Codec {
 	return tandem.Codec{
-		Event: func(v tandem.View, _ tandem.Address, e *tandem.Event, total int) []byte {
+		Event: func(v tandem.View, a tandem.Address, e *tandem.Event, total int) []byte {
+			if v.Face == tandem.FaceFeed {
+				return fedInWords(a, e)
+			}
 			if e.Kind == tandem.KindState {
 				if v.Face != tandem.FaceChat && v.Face != tandem.FaceConversation {
 					return nil
@@ -122,6 +125,20 @@ func readable() tandem.Codec {
 		},
 		Delta: func(_ tandem.View, _ tandem.Address, d tandem.Delta) []byte { return []byte(d.Text) },
 	}
+}
+
+// fedInWords is a frame of a feed, which names the thread.
+func fedInWords(a tandem.Address, e *tandem.Event) []byte {
+	if e.Kind == tandem.KindState {
+		var c tandem.Conversation
+		_ = json.Unmarshal(e.Body, &c)
+		return fmt.Appendf(nil, "[%s %d state %s %s]", a.Participant, e.Seq, c.Mode, c.Status)
+	}
+	m, err := e.Message()
+	if err != nil {
+		return fmt.Appendf(nil, "[%s %d %v]", a.Participant, e.Seq, err)
+	}
+	return fmt.Appendf(nil, "[%s %d %s %s]", a.Participant, e.Seq, m.Type, m.Text)
 }
 
 func addr(name string) tandem.Address {

@@ -137,12 +137,17 @@ func (f *Feed) parse(place string) (at time.Time, ok bool) {
 	if n == 0 {
 		return time.Time{}, true
 	}
-	at = time.UnixMicro(n).UTC()
-	return at, !at.After(f.desk.clock().Add(feedOverlap))
+	if at = time.UnixMicro(n).UTC(); at.After(f.desk.clock().Add(feedOverlap)) {
+		return time.Time{}, false
+	}
+	return at, true
 }
 
 // Subscribers is how many streams follow the feed.
 func (f *Feed) Subscribers() int { return f.desk.hub.Subscribers(f.address) }
+
+// Wake makes Next look around at once.
+func (f *Feed) Wake() { f.watch.Wake() }
 
 // Close ends the following.
 func (f *Feed) Close() {
