@@ -41,4 +41,4 @@ chaos: ## kill -9, cut connections and put back old data, KILLS=200 times
 	TANDEM_CHAOS=$(KILLS) go test -race -count=1 -timeout 60m -v -run Chaos ./...
 
 clean: ## remove what was built and fetched here, never a data folder
-	rm -rf bin .tools spec/lint/node_modules
+	rm -rf bin .tools spec/lint/node_modules cmd/tandem/testdata/clients/node_modules

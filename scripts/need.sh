@@ -3,9 +3,11 @@
 #
 #   go      Go, new enough for go.mod
 #   race    a C compiler, for the race detector
-#   python  the system's python3 with fastapi and uvicorn, for the tests against a real agent
+#   python  the system's python3 with fastapi and uvicorn, for the tests against a real agent, and
+#           with requests, for the documents' example
 #   browser chromium and curl, for the tests that use a server as the documents say
-#   node    Node and npm, for linting the specifications and for the tests against a real model server
+#   node    Node and npm, for linting the specifications, and for the tests against a real model server
+#           and with the documents' clients
 #
 # As root on Debian it installs what is missing, after saying so. Elsewhere it
 # says in a sentence what is missing and ends with 1.
@@ -44,8 +46,12 @@ for thing in "$@"; do
 	case $thing in
 	go) need_go ;;
 	race) have cc || have gcc || have clang || lack "a C compiler, for the race detector" gcc libc6-dev ;;
-	python) /usr/bin/python3 -c 'import fastapi, uvicorn' >/dev/null 2>&1 ||
-		lack "the system's python3 with fastapi and uvicorn, for the tests against a real agent" python3-fastapi uvicorn ;;
+	python)
+		/usr/bin/python3 -c 'import fastapi, uvicorn' >/dev/null 2>&1 ||
+			lack "the system's python3 with fastapi and uvicorn, for the tests against a real agent" python3-fastapi uvicorn
+		/usr/bin/python3 -c 'import requests' >/dev/null 2>&1 ||
+			lack "the system's python3 with requests, for the documents' example" python3-requests
+		;;
 	browser)
 		have chromium || lack "Chromium, for the documents' pages in a real browser" chromium
 		have curl || lack "curl, for the documents' lines" curl

@@ -6,6 +6,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -20,8 +21,9 @@ type peer struct {
 	stall time.Duration // a peer that takes no byte for so long is gone; 0: it may
 	until time.Time     // nothing is written after this; zero: no such time
 
-	conn net.Conn                                // its own; nil: it is reached through net/http
-	send func(*net.Buffers) (n int64, err error) // takes what was sent off; after n > 0 it may be called again
+	conn    net.Conn                                // its own; nil: it is reached through net/http
+	chunked bool                                    // what is written goes out as chunks
+	send    func(*net.Buffers) (n int64, err error) // takes what was sent off; after n > 0 it may be called again
 
 	mu       sync.Mutex // guards what follows
 	deadline func(time.Time) error
@@ -92,9 +94,40 @@ func (p *peer) arm() error {
 	return p.deadline(at)
 }
 
-// write sends frames whole. A peer that takes some bytes has the whole time again
-// for the next ones.
-func (p *peer) write(frames net.Buffers) error {
+// write sends frames whole.
+func (p *peer) write(frames net.Buffers) error { return p.put(p.framed(frames)) }
+
+// begin sends the head of the response and the first bytes of its body.
+func (p *peer) begin(head, hello []byte) error {
+	return p.put(append(net.Buffers{head}, p.framed(net.Buffers{hello})...))
+}
+
+// finish says that the body has come to its end, as against a lost connection.
+func (p *peer) finish() error {
+	if !p.chunked {
+		return nil
+	}
+	return p.put(net.Buffers{[]byte("0\r\n\r\n")})
+}
+
+// framed makes a chunk of frames (RFC 9112, section 7.1). There are clients that
+// pass on a chunk as soon as it is there, and of a body without chunks nothing
+// before the next 512 bytes: so does Python's requests.
+func (p *peer) framed(frames net.Buffers) net.Buffers {
+	size := 0
+	for _, frame := range frames {
+		size += len(frame)
+	}
+	if !p.chunked || size == 0 {
+		return frames
+	}
+	chunk := append(make(net.Buffers, 0, len(frames)+2), append(strconv.AppendInt(nil, int64(size), 16), "\r\n"...))
+	return append(append(chunk, frames...), []byte("\r\n"))
+}
+
+// put sends bytes as they are. A peer that takes some of them has the whole time
+// again for the next ones.
+func (p *peer) put(frames net.Buffers) error {
 	for {
 		if err := p.arm(); err != nil {
 			return err
@@ -117,8 +150,7 @@ func (p *peer) stalled(err error) bool {
 	return errors.Is(err, os.ErrDeadlineExceeded) && !p.hung && (p.until.IsZero() || time.Now().Before(p.until))
 }
 
-// responseHead is the head of a response whose body ends with the connection
-// (RFC 9112, section 6.3).
+// responseHead is the head of a response that net/http does not write.
 func responseHead(h http.Header, now time.Time) []byte {
 	var b strings.Builder
 	b.WriteString("HTTP/1.1 200 OK\r\nDate: " + now.UTC().Format(http.TimeFormat) + "\r\n")

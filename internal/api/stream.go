@@ -117,7 +117,10 @@ func (st *stream) start(w http.ResponseWriter, r *http.Request) error {
 			}
 			tune(conn)
 			st.to.writing(conn)
-			go st.own(append(responseHead(h, s.opt.Clock()), hello...))
+			if st.to.chunked = r.ProtoAtLeast(1, 1); st.to.chunked {
+				h.Set("Transfer-Encoding", "chunked")
+			}
+			go st.own(responseHead(h, s.opt.Clock()), hello)
 			return nil
 		}
 	}
@@ -137,14 +140,14 @@ func (st *stream) start(w http.ResponseWriter, r *http.Request) error {
 // own is the goroutine of a stream that has a connection of its own. Most of the
 // time, and for most streams, it waits in the follower: what it holds then is
 // what an idle stream costs, so it is kept small.
-func (st *stream) own(begin []byte) {
+func (st *stream) own(head, hello []byte) {
 	defer st.end()
 	ctx, cancel := context.WithCancel(context.Background()) // the desk ends all streams when the server does
 	defer st.server.gone.watch(st.to.conn, cancel)()
-	if st.to.write(net.Buffers{begin}) != nil {
+	if st.to.begin(head, hello) != nil {
 		return
 	}
-	begin = nil
+	head, hello = nil, nil
 	for st.step(ctx) {
 	}
 }
@@ -180,6 +183,9 @@ func (st *stream) show(err error) bool {
 	}
 	last := out.last
 	*out = told{}
+	if last {
+		_ = st.to.finish() // whoever does not take this has all the rest
+	}
 	return !last
 }
 
