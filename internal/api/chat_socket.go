@@ -52,7 +52,7 @@ func (c *chatSocket) follow(ctx context.Context, after *string) (*desk.Follower,
 	who := c.who
 	c.mu.Unlock()
 	req := desk.Follow{
-		Principal: who, Address: c.address, View: tandem.View{Face: tandem.FaceChat, Echo: true, Tokens: true},
+		Principal: who, Address: c.address, View: tandem.View{Face: tandem.FaceChat, Echo: true, Tokens: true, Presence: true},
 		Heartbeat: chatBeat, Warn: chatWarning, Hangup: c.hangup, Note: c.note, Own: c.passed,
 	}
 	switch {

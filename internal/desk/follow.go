@@ -116,7 +116,7 @@ func (d *Desk) Follow(ctx context.Context, req Follow) (*Follower, error) {
 	}
 	w, err := d.hub.Watch(req.Address, req.Principal, hub.WatchOptions{
 		Face: req.View.Face, Conversation: req.View.Conversation, Max: d.limits.Streams, Hangup: req.Hangup,
-		Bell: req.bell, Part: req.bell != nil, Curious: req.View.Presence,
+		Bell: req.bell, Part: req.bell != nil, Curious: req.View.Presence && req.View.Face != tandem.FaceChat,
 	})
 	if err != nil {
 		return nil, err

@@ -60,14 +60,19 @@ func (d *Desk) TypingAt(ctx context.Context, p tandem.Principal, a tandem.Addres
 }
 
 // Read notes that p has read, or with delivered has got, everything up to a
-// message, and tells who follows the conversation. It never goes back. Errors:
+// message, and tells who follows the conversation: of people who answer, only what
+// the holder reads is the participant's business. It never goes back. Errors:
 // NotFound for a message that is not one of the conversation's that p may see.
 func (d *Desk) Read(ctx context.Context, p tandem.Principal, id, messageID string, delivered bool) error {
 	c, err := d.conversation(ctx, p, id)
 	if err != nil {
 		return err
 	}
-	return d.read(ctx, p, c.Address, c.ID, messageID, delivered)
+	told := tandem.Everyone
+	if p.Staff() && c.AdminID != p.Subject {
+		told = tandem.Operators
+	}
+	return d.read(ctx, p, c.Address, c.ID, messageID, delivered, told)
 }
 
 // ReadAt is Read of a participant on a thread, whatever the conversation.
@@ -75,10 +80,10 @@ func (d *Desk) ReadAt(ctx context.Context, p tandem.Principal, a tandem.Address,
 	if err := maySpeakAs(p, a); err != nil {
 		return err
 	}
-	return d.read(ctx, p, a, "", messageID, delivered)
+	return d.read(ctx, p, a, "", messageID, delivered, tandem.Everyone)
 }
 
-func (d *Desk) read(ctx context.Context, p tandem.Principal, a tandem.Address, conversation, messageID string, delivered bool) error {
+func (d *Desk) read(ctx context.Context, p tandem.Principal, a tandem.Address, conversation, messageID string, delivered bool, told tandem.Audience) error {
 	if strings.TrimSpace(messageID) == "" {
 		return tandem.Errorf(tandem.Invalid, "message_id is required")
 	}
@@ -102,7 +107,7 @@ func (d *Desk) read(ctx context.Context, p tandem.Principal, a tandem.Address, c
 		d.agenda.reword(a)
 	}
 	d.hub.Notify(a, tandem.Notice{
-		Kind: tandem.NoticeRead, At: d.clock().UTC(), Conversation: m.Conversation, Subject: p.Subject, Role: roleOf(p), Name: p.Display(),
+		Kind: tandem.NoticeRead, At: d.clock().UTC(), Audience: told, Conversation: m.Conversation, Subject: p.Subject, Role: roleOf(p), Name: p.Display(),
 		MessageID: e.ID, Seq: e.Seq, Delivered: delivered,
 	})
 	return nil
