@@ -159,7 +159,7 @@ func TestBoardSnapshot_goesWithItsCursor(t *testing.T) {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		for i := range 200 {
+		for i := range 80 {
 			id := fmt.Sprint("conv_", i)
 			if _, err := s.Append(t.Context(), change(tandem.Address{Tenant: "default", Workflow: "support", Participant: id}, id, func(_ *Write, c *tandem.Conversation) {
 				if i%4 == 0 {
@@ -170,7 +170,7 @@ func TestBoardSnapshot_goesWithItsCursor(t *testing.T) {
 			}
 		}
 	}()
-	for n := 0; n < 150; {
+	for n := 0; n < 60; {
 		list, at, err := s.BoardSnapshot(t.Context(), ConversationFilter{Tenant: "default"})
 		if err != nil {
 			t.Fatal(err)

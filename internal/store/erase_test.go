@@ -340,31 +340,31 @@ func TestErase_inTheMiddleOfABatch(t *testing.T) {
 
 // Broken by leaving any comparison out of follows or of Verify's end.
 func TestVerify_seesWhatWasTamperedWith(t *testing.T) {
+	s := open(t, Options{})
 	for name, query := range map[string]string{
-		"a body":             `update event set body = '{"n":9}' where seq = 5`,
-		"an erased hash":     `update event set body = zeroblob(32) where seq = 2`,
-		"no hash":            `update event set body = 'x' where seq = 2`,
-		"a time":             `update event set at = at + 1 where seq = 5`,
-		"an audience":        `update event set audience = 1 where seq = 5`,
-		"a missing event":    `delete from event where seq = 5`,
-		"a missing last one": `delete from event where seq = 6`,
-		"two exchanged":      `update event set seq = -seq where seq > 4; update event set seq = 11 + seq where seq < 0`,
-		"the thread's head":  `update thread set head_hash = zeroblob(32)`,
-		"the horizon":        `update thread set trim_hash = zeroblob(32)`,
+		"a body":             `update event set body = '{"n":9}' where thread = ?1 and seq = 5`,
+		"an erased hash":     `update event set body = zeroblob(32) where thread = ?1 and seq = 2`,
+		"no hash":            `update event set body = 'x' where thread = ?1 and seq = 2`,
+		"a time":             `update event set at = at + 1 where thread = ?1 and seq = 5`,
+		"an audience":        `update event set audience = 1 where thread = ?1 and seq = 5`,
+		"a missing event":    `delete from event where thread = ?1 and seq = 5`,
+		"a missing last one": `delete from event where thread = ?1 and seq = 6`,
+		"two exchanged":      `update event set seq = -seq where thread = ?1 and seq > 4; update event set seq = 11 + seq where thread = ?1 and seq < 0`,
+		"the thread's head":  `update thread set head_hash = zeroblob(32) where id = ?1`,
+		"the horizon":        `update thread set trim_hash = zeroblob(32) where id = ?1`,
 	} {
-		s := open(t, Options{})
-		a := address(t, "ann")
+		a := address(t, name)
 		for i := range 3 {
 			mustAppend(t, s, say(a, "", fmt.Sprintf(`{"n":%d}`, i)))
 		}
 		mustAppend(t, s, erasing(a))
 		mustAppend(t, s, say(a, "", `{"n":4}`))
-		mustAppend(t, s, say(a, "", `{"n":5}`))
+		thread := mustAppend(t, s, say(a, "", `{"n":5}`)).Threads[0].ID
 		if err := s.Verify(t.Context(), a); err != nil {
 			t.Fatal(err)
 		}
 		err := s.update(t.Context(), func(ctx context.Context, q querier) error {
-			_, err := q.ExecContext(ctx, query)
+			_, err := q.ExecContext(ctx, query, thread)
 			return err
 		})
 		if err != nil {

@@ -408,6 +408,22 @@ func TestOpen_keepsTheDatabaseFromOthers(t *testing.T) {
 	}
 }
 
+// Broken by not reading meta.min_writer.
+func TestOpen_refusesWhatANewerReleaseWrote(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, Options{Dir: dir})
+	err := s.update(t.Context(), func(ctx context.Context, q querier) error {
+		_, err := q.ExecContext(ctx, `update meta set v = ? where k = 'min_writer'`, writerVersion+1)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Open(t.Context(), Options{Dir: dir}); err == nil {
+		t.Error("opened")
+	}
+}
+
 // Two servers on one folder would end each other's answers.
 func TestOpen_refusesASecondServerOnTheFolder(t *testing.T) {
 	dir := t.TempDir()

@@ -33,5 +33,21 @@ func migrate(ctx context.Context, file string) error {
 	if _, err := p.Up(ctx); err != nil {
 		return fmt.Errorf("migrate %s: %w", Database, err)
 	}
+	return mayWrite(ctx, db)
+}
+
+// writerVersion is what this release knows how to write. A release that stores what an
+// older one would spoil raises it, and meta.min_writer in a migration.
+const writerVersion = 1
+
+// mayWrite refuses a database that only a newer release may write.
+func mayWrite(ctx context.Context, db *sql.DB) error {
+	var least int
+	if err := db.QueryRowContext(ctx, `select v from meta where k = 'min_writer'`).Scan(&least); err != nil {
+		return fmt.Errorf("read %s: %w", Database, err)
+	}
+	if least > writerVersion {
+		return fmt.Errorf("%s was written by a newer release (it asks for writer %d, this is %d)", Database, least, writerVersion)
+	}
 	return nil
 }
