@@ -34,13 +34,18 @@ func (d *Desk) conversation(ctx context.Context, p tandem.Principal, id string) 
 	if err != nil {
 		return c, err
 	}
-	if p.Session != "" || !p.MaySee(&c) {
-		return c, errDenied()
+	return c, maySee(p, &c, id)
+}
+
+// maySee refuses p unless it may see c, which was asked for by this id.
+func maySee(p tandem.Principal, c *tandem.Conversation, id string) error {
+	if p.Session != "" || !p.MaySee(c) {
+		return errDenied()
 	}
 	if p.Role == tandem.Participant && c.EndReason == tandem.EndDeleted { // it took that back itself
-		return c, errNoConversation(id)
+		return errNoConversation(id)
 	}
-	return c, nil
+	return nil
 }
 
 // named returns the tenant's conversation of this id, whoever asks.

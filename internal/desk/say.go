@@ -73,7 +73,7 @@ func (d *Desk) addressed(ctx context.Context, p tandem.Principal, in Say) (tande
 	if p.Role == tandem.Operator && p.Serves(c.Address.Workflow) && c.AdminID != "" && c.AdminID != p.Subject && c.Status == tandem.StatusActive {
 		return c, errTaken(&c)
 	}
-	return d.conversation(ctx, p, c.ID)
+	return c, maySee(p, &c, in.Conversation)
 }
 
 // speech is one Say on its way into the log.
