@@ -30,6 +30,9 @@ Or make the account here:
 // its owner: on the terminal, or in a file that only they can read.
 func welcome(s *session, c Config, n *node, addrs []net.Listener) error {
 	code, err := n.auth.OwnerLink(s.ctx, c.Tenant)
+	if s.ctx.Err() != nil {
+		return nil // told to end before it had begun: no mistake
+	}
 	if err != nil {
 		return err
 	}
