@@ -73,11 +73,14 @@ func New(opt Options) *Desk {
 func (d *Desk) Committed(all []store.Committed) {
 	for i := range all {
 		c := &all[i]
+		if c.Erased {
+			d.forget(c.Address)
+		}
 		if len(c.Events) > 0 {
 			d.hub.Ring(c.Address, c.Events)
 			d.hub.Notify(tandem.FeedAddress(c.Address.Tenant, c.Address.Workflow), tandem.Notice{Kind: tandem.NoticeFed, Thread: c.Address})
 		}
-		if c.Conversation != nil {
+		if c.Conversation != nil || c.Erased {
 			d.hub.Nudge(tandem.BoardAddress(c.Address.Tenant))
 		}
 		d.turns.Committed(*c)

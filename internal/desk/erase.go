@@ -79,11 +79,8 @@ func (d *Desk) Erase(ctx context.Context, p tandem.Principal, a tandem.Address) 
 	if err != nil {
 		return err
 	}
-	if _, err := d.Append(ctx, Erasing(p, a, d.clock())); err != nil {
-		return err
-	}
-	d.forget(a)
-	return nil
+	_, err = d.Append(ctx, Erasing(p, a, d.clock())) // its commit makes this node forget
+	return err
 }
 
 // Erasing is the append that erases a thread, for a command that works on the data
