@@ -53,6 +53,7 @@ func TestCapability_isACredentialIfThereIsNoOther(t *testing.T) {
 	again := s.connect("", made) // its time goes on
 	s.tell(agent, `{"userId":"ann","message":"new"}`, 3)
 	again.hears("new")
+	s.connect("", made).close()
 	if strings.Contains(log.String(), made) {
 		t.Error("the id is in the log")
 	}

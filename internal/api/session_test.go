@@ -1,6 +1,7 @@
 package api_test
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -122,7 +123,9 @@ func (s *site) text(key, user, text string, n int) {
 // events' form.
 func (s *site) refused(status int, method, path, key, body string, header ...string) {
 	s.t.Helper()
-	r := s.request(method, path, key, body)
+	ctx, cancel := context.WithTimeout(s.t.Context(), 10*time.Second) // it may be a stream after all
+	defer cancel()
+	r := s.request(method, path, key, body).WithContext(ctx)
 	for i := 0; i < len(header); i += 2 {
 		r.Header.Set(header[i], header[i+1])
 	}
@@ -462,6 +465,7 @@ func TestSession_whoMayConnect(t *testing.T) {
 			t.Errorf("%s: %d, want %d", c.name, res.StatusCode, c.status)
 		}
 	}
+	s.refused(401, "DELETE", "/sse/disconnect/hers", agent, "")
 	s.tell(agent, `{"userId":"ann","sessionId":"hers","message":"of this tenant"}`, 1)
 	hers.hears("of this tenant")
 }

@@ -1,6 +1,7 @@
 package desk_test
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"sync/atomic"
@@ -205,6 +206,15 @@ func TestSend_onceWithAKey(t *testing.T) {
 	if _, err := send("other", "k2"); tandem.KindOf(err) != tandem.Mismatch {
 		t.Errorf("another text: %v", err)
 	}
+	for _, in := range []desk.Send{{User: "ann", Session: "s3", Message: []byte(`"kept"`)}, {User: "ann", Message: []byte(`"told"`), Key: "k3"}} {
+		if _, err := o.desk.Send(t.Context(), agentKey(), in); err != nil {
+			t.Fatal(err)
+		}
+	}
+	o.connects(participant("ann"), "s3")
+	if n, err := o.store.Head(t.Context(), tandem.SessionAddress("default", "s3")); n != 2 || err != nil { // it began, what was kept
+		t.Errorf("head %d %v", n, err)
+	}
 	clock.step(23 * time.Hour)
 	if _, err := o.desk.TrimSessions(t.Context()); err != nil {
 		t.Fatal(err)
@@ -272,8 +282,10 @@ func TestSession_endsThoughNobodyRang(t *testing.T) {
 		t.Fatal(err)
 	}
 	clock.step(time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
 	for {
-		b, err := f.Next(t.Context())
+		b, err := f.Next(ctx)
 		if err != nil {
 			t.Fatal(err)
 		}
