@@ -117,3 +117,33 @@ func (l *listener) only(event string) block {
 		}
 	}
 }
+
+// A repeat with the same Idempotency-Key is answered like the first and stored
+// once, all of it; with other words it is refused. Seen to fail by not passing the
+// key on.
+func TestConversation_repeatsAreHarmless(t *testing.T) {
+	t.Parallel()
+	s := open(t, desktest.Options{})
+	gateway := s.Key(tandem.Agent)
+	one := s.opened(gateway)
+	say := func(body, key string) (int, string) {
+		r := s.request("POST", one+"/messages", gateway, body)
+		r.Header.Set("Idempotency-Key", key)
+		res, answer := s.do(r)
+		return res.StatusCode, answer
+	}
+	const both = `{"messages":[{"role":"user","content":"a"},{"content":"b"}]}`
+	status, first := say(both, "k-1")
+	if again, answer := say(both, "k-1"); status != 201 || again != 201 || answer != first {
+		t.Errorf("%d %s\nthen %d %s", status, first, again, answer)
+	}
+	if status, answer := say(`{"messages":[{"role":"user","content":"a"},{"content":"c"}]}`, "k-1"); status != 422 {
+		t.Errorf("%d %s", status, answer)
+	}
+	if status, _ := say(both, "k-2"); status != 201 {
+		t.Errorf("another key: %d", status)
+	}
+	if got := s.must(200, "GET", one, gateway, ""); !strings.Contains(got, `"total_messages":4`) {
+		t.Errorf("stored: %s", got)
+	}
+}
