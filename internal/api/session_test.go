@@ -484,6 +484,46 @@ func TestSession_openAtMostSoMany(t *testing.T) {
 	s.connect(ann, "s1")
 }
 
+// A silent stream says that it stands in a comment, which no page sees, over each
+// way that HTTP has. Seen to fail by a heartbeat that is an event.
+func TestSession_heartbeatsAreComments(t *testing.T) {
+	t.Parallel()
+	for _, secure := range []bool{false, true} {
+		var shift atomic.Int64
+		s := open(t, desktest.Options{TLS: secure, Clock: func() time.Time { return time.Now().Add(time.Duration(shift.Load())) }})
+		agent, ann := s.Key(tandem.Agent), s.key("ann")
+		page := s.connect(ann, "s1")
+		if want := map[bool]int{true: 2, false: 1}[secure]; page.res.ProtoMajor != want {
+			t.Errorf("over HTTP/%d", page.res.ProtoMajor)
+		}
+		for n, text := range []string{"one", "two"} {
+			shift.Add(int64(15 * time.Second))
+			s.text(agent, "ann", text, 1) // it wakes, and sees that it is time
+			page.hears(text)
+			if got := strings.Count(page.all.String(), ": heartbeat\n\n"); got != n+1 {
+				t.Errorf("%d heartbeats in\n%s", got, page.all.String())
+			}
+		}
+		s.marked("s1", "3-")
+	}
+}
+
+// A page elsewhere may end its session: the browser asks first.
+func TestSession_preflightAllowsToEndIt(t *testing.T) {
+	s := open(t, desktest.Options{})
+	r := s.request("OPTIONS", "/sse/disconnect/s1", "", "")
+	r.Header.Set("Origin", "https://shop.example")
+	r.Header.Set("Access-Control-Request-Method", "DELETE")
+	if res, _ := s.do(r); res.StatusCode != 204 || res.Header.Get("Access-Control-Allow-Methods") != "DELETE, OPTIONS" {
+		t.Errorf("%d %v", res.StatusCode, res.Header)
+	}
+	r = s.request("GET", "/sse/connect/s1", "", "")
+	r.Header.Set("Origin", "null")
+	if res, _ := s.do(r); res.StatusCode != 401 || res.Header.Get("Access-Control-Allow-Origin") != "*" {
+		t.Errorf("%d %v", res.StatusCode, res.Header)
+	}
+}
+
 // HEAD sends nothing, and opens no stream.
 func TestSession_headChangesNothing(t *testing.T) {
 	s := open(t, desktest.Options{})

@@ -156,7 +156,7 @@ func (b *beginning) decide(now time.Time, on []store.State) ([]store.Write, erro
 			return nil, errOutdated
 		}
 		expired := *over
-		expired.Expires = now
+		expired.Expires = now.Add(-SessionBuried) // nobody has to be told: the next trim takes it
 		writes[2].Session = &expired
 	}
 	s := b.succeed(was, now, on[0].Thread.Head+1)

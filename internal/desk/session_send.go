@@ -49,6 +49,9 @@ func (d *Desk) Send(ctx context.Context, p tandem.Principal, in Send) (sessions 
 		sessions, err = told(res)
 		return err
 	})
+	if err == nil {
+		d.metric.HTTP.Posts.Of("session").Inc()
+	}
 	return sessions, err
 }
 

@@ -62,7 +62,7 @@ func (m maker) http() HTTP {
 		Limited: m.counterBy("tandem_rate_limited_total", "Requests and frames refused by a limit.", "limit",
 			"requests", "posts", "streams", "address", "logins", "key", "body"),
 		Posts: m.counterBy("tandem_posts_total", "Posts accepted, by message type.", "type",
-			"chat", "data", "handoff", "file", "reasoning", "tool"),
+			"chat", "data", "handoff", "file", "reasoning", "tool", "session"),
 	}
 }
 

@@ -16,7 +16,7 @@ create table session (
     ended_at   integer not null            -- 0: it was not ended
 );
 create unique index session_capability on session (capability) where capability is not null;
-create index session_owner on session (tenant, owner);
+create index session_owner on session (tenant, owner, expires_at);
 
 -- +goose Down
 drop table session;
