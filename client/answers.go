@@ -2,6 +2,7 @@ package client
 
 import (
 	"bytes"
+	"maps"
 	"slices"
 )
 
@@ -94,5 +95,12 @@ func (a *answers) end(w *answer, e Event, at string) []Event {
 	return append(out, e)
 }
 
-// forget drops everything: another history begins.
-func (a *answers) forget() { *a = answers{} }
+// forget drops what it has of a conversation, or everything: another history
+// begins.
+func (a *answers) forget(conversation string) {
+	if conversation == "" {
+		*a = answers{}
+		return
+	}
+	maps.DeleteFunc(a.open, func(_ string, w *answer) bool { return w.start.Conversation == conversation })
+}

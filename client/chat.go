@@ -273,7 +273,7 @@ func (ch *Chat) take(ctx context.Context, frame []byte) error {
 			ch.cursor = e.Cursor
 		}
 		if e.Type == Reset {
-			ch.answers.forget()
+			ch.answers.forget("")
 		}
 	case Start, Token:
 		e.Cursor = at

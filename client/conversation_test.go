@@ -84,7 +84,7 @@ func refused(t *testing.T, err error, kind tandem.ErrorKind) *tandem.Error {
 	return e
 }
 
-// document is the published document's conversation.
+// kolkata is where the published document's clock stands.
 var kolkata = time.FixedZone("", 5*3600+1800)
 
 const documentID = "conv_919325590143_20251003_115804"

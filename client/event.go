@@ -53,6 +53,46 @@ const (
 	// back from a backup or erased: forget what was shown, all that is kept follows.
 	Reset EventType = "reset"
 
+	// Initial begins the stream of a conversation: Transcript. It comes again after a
+	// Gap or a Reset.
+	Initial EventType = "initial"
+
+	// NewMessages are what was said at once in a conversation: Entries, and Total, how
+	// many there are now. An answer comes so too, after its End.
+	NewMessages EventType = "new_messages"
+
+	// Note and Draft are what only operators see: Entries, which is one. DraftGone says
+	// that a draft was sent or dropped: MessageID.
+	Note      EventType = "note"
+	Draft     EventType = "draft"
+	DraftGone EventType = "draft-gone"
+
+	// Updated says how the conversation is now: Row. It comes right after Initial, and
+	// with each change.
+	Updated EventType = "updated"
+
+	// Typing and Read are what somebody in the conversation does: Role and Speaker.
+	// Typing: Stopped, not any more. Read: MessageID, up to where, and Delivered, it
+	// has come but is not known to be read.
+	Typing EventType = "typing"
+	Read   EventType = "read"
+
+	// Ended says that the conversation has ended: Text.
+	Ended EventType = "ended"
+
+	// Denied says that a conversation that the board watches cannot be seen, or not any
+	// more: Text.
+	Denied EventType = "denied"
+
+	// Snapshot begins the board: Rows, of all conversations. Upsert is one that came or
+	// changed: Row. Removed is one that is gone, or not for the caller to see any more:
+	// Conversation. Hint has the last words of one, in the fields of Row that are only
+	// in lists.
+	Snapshot EventType = "snapshot"
+	Upsert   EventType = "upsert"
+	Removed  EventType = "removed"
+	Hint     EventType = "hint"
+
 	// Heartbeat says that the stream stands: Subscribers. A chat has none.
 	Heartbeat EventType = "heartbeat"
 
@@ -86,6 +126,14 @@ type Event struct {
 	From, To     int64
 	Subscribers  int
 	At           time.Time // of a Told: when it was sent
+
+	Transcript *Transcript
+	Entries    []Entry
+	Total      int
+	Row        *Row
+	Rows       []Row
+	Stopped    bool
+	Delivered  bool
 }
 
 // Conversation is what a participant may know of the state of theirs.
@@ -117,6 +165,7 @@ type wire struct {
 	Cursor       string             `json:"cursor"`
 	ClientID     string             `json:"clientMessageId"`
 	Conversation string             `json:"conversationId"`
+	Of           string             `json:"conversation_id"` // the same, as conversations spell it
 	Timestamp    time.Time          `json:"timestamp"`
 	RetryAfter   int                `json:"retryAfter"` // seconds
 	InReplyTo    string             `json:"inReplyTo"`
@@ -188,6 +237,9 @@ func known(t string) bool {
 
 func (e *Event) fill(w wire) {
 	e.MessageID, e.InReplyTo, e.Role, e.Speaker, e.Finish = w.MessageID, w.InReplyTo, w.Role, w.Name, w.Finish
+	if w.Conversation == "" {
+		w.Conversation = w.Of
+	}
 	e.Conversation, e.Code, e.Reason, e.From, e.To, e.Subscribers = w.Conversation, w.Code, w.Reason, w.From, w.To, w.Subscribers
 	switch e.Type {
 	case Token:

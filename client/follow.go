@@ -54,7 +54,7 @@ type Follow struct {
 // event has it.
 func (c *Client) Follow(ctx context.Context, o Follow) iter.Seq2[Event, error] {
 	return func(yield func(Event, error) bool) {
-		f := &follower{client: c, o: o, cursor: o.After}
+		f := &follower{client: c, read: streamEvent, onLost: o.OnLost, onDuplicate: o.OnDuplicate, cursor: o.After}
 		seconds := max(1, min(300, math.Ceil(o.Heartbeat.Seconds())))
 		switch {
 		case o.Session != "":
@@ -63,19 +63,21 @@ func (c *Client) Follow(ctx context.Context, o Follow) iter.Seq2[Event, error] {
 			seconds = 5
 		}
 		f.heartbeat = time.Duration(seconds) * time.Second
-		f.yield = func(e Event) bool { return yield(e, nil) }
-		if err := f.run(ctx); err != nil {
-			yield(Event{}, err)
-		}
+		f.address = o.url(c, int(seconds))
+		f.iterate(ctx, yield)
 	}
 }
 
-// follower is one run of Follow.
+// follower is one run along a stream.
 type follower struct {
-	client    *Client
-	o         Follow
-	heartbeat time.Duration
-	yield     func(Event) bool
+	client      *Client
+	address     string
+	read        func(name string, data []byte, cursor string) (Event, error)
+	last        EventType // after which nothing comes; empty: there is none
+	onLost      func(err error, wait time.Duration)
+	onDuplicate func(Event)
+	heartbeat   time.Duration
+	yield       func(Event) bool
 
 	cursor   string // of the last event
 	answers  answers
@@ -95,6 +97,14 @@ type final struct{ error }
 
 func (f final) Unwrap() error { return f.error }
 
+// iterate yields all that there is, and an error last if there is one.
+func (f *follower) iterate(ctx context.Context, yield func(Event, error) bool) {
+	f.yield = func(e Event) bool { return yield(e, nil) }
+	if err := f.run(ctx); err != nil {
+		yield(Event{}, err)
+	}
+}
+
 func (f *follower) run(ctx context.Context) error {
 	for {
 		err := f.connect(ctx)
@@ -108,8 +118,8 @@ func (f *follower) run(ctx context.Context) error {
 			return last.error
 		}
 		wait := f.failures.next(max(f.retry, retryAfter(err)))
-		if f.o.OnLost != nil {
-			f.o.OnLost(err, wait)
+		if f.onLost != nil {
+			f.onLost(err, wait)
 		}
 		if err := pause(ctx, wait); err != nil {
 			return err
@@ -162,7 +172,7 @@ func causeOf(ctx context.Context, err error) error {
 
 // open asks for the stream. What is no stream is an error, final if it is for good.
 func (f *follower) open(ctx context.Context) (*http.Response, error) {
-	r, err := http.NewRequestWithContext(ctx, http.MethodGet, f.url(), nil)
+	r, err := http.NewRequestWithContext(ctx, http.MethodGet, f.address, nil)
 	if err != nil {
 		return nil, final{tandem.Errorf(tandem.Invalid, "the request cannot be made: %w", err)}
 	}
@@ -194,19 +204,19 @@ func (f *follower) open(ctx context.Context) (*http.Response, error) {
 }
 
 // url is the address of the stream.
-func (f *follower) url() string {
+func (o *Follow) url(c *Client, heartbeat int) string {
 	yes := func(b bool) string {
 		if b {
 			return "true"
 		}
 		return ""
 	}
-	if f.o.Session != "" {
-		return f.client.sessionURL("/sse/connect/", f.o.Session, map[string]string{"tenantId": f.o.Tenant})
+	if o.Session != "" {
+		return c.sessionURL("/sse/connect/", o.Session, map[string]string{"tenantId": o.Tenant})
 	}
-	return f.client.url("/api/user/sse/events", map[string]string{
-		"workflow": f.o.Workflow, "participantId": f.o.Participant, "tenantId": f.o.Tenant, "scope": f.o.Scope,
-		"echo": yes(f.o.Echo), "tokens": yes(f.o.Tokens), "heartbeatSeconds": strconv.Itoa(int(f.heartbeat / time.Second)),
+	return c.url("/api/user/sse/events", map[string]string{
+		"workflow": o.Workflow, "participantId": o.Participant, "tenantId": o.Tenant, "scope": o.Scope,
+		"echo": yes(o.Echo), "tokens": yes(o.Tokens), "heartbeatSeconds": strconv.Itoa(heartbeat),
 	})
 }
 
@@ -218,13 +228,16 @@ func comesBack(err error) bool {
 
 // take makes of an event what the caller sees.
 func (f *follower) take(in sse.Event) error {
-	e, err := streamEvent(in.Name, append([]byte(nil), in.Data...), f.cursor)
-	if err != nil {
-		return final{err}
+	e, err := f.read(in.Name, append([]byte(nil), in.Data...), f.cursor)
+	if err != nil && e.Type != Denied {
+		err = final{err}
 	}
-	if (e.Type == Said || e.Type == Told) && in.HasID && seen(in.ID, f.cursor) {
-		if f.o.OnDuplicate != nil {
-			f.o.OnDuplicate(e)
+	if err != nil {
+		return err
+	}
+	if e.once() && in.HasID && seen(in.ID, f.cursor) {
+		if f.onDuplicate != nil {
+			f.onDuplicate(e)
 		}
 		return nil
 	}
@@ -235,7 +248,7 @@ func (f *follower) take(in sse.Event) error {
 	events := []Event{e}
 	switch e.Type {
 	case Reset:
-		f.answers.forget()
+		f.answers.forget(e.Conversation)
 	case Start, Token, End:
 		events = f.answers.take(e, at)
 	}
@@ -243,6 +256,9 @@ func (f *follower) take(in sse.Event) error {
 		if !f.yield(e) {
 			return errStop
 		}
+	}
+	if e.Type == f.last {
+		return errDone
 	}
 	return nil
 }
