@@ -159,8 +159,10 @@ func TestBoard_watchesConversations(t *testing.T) {
 	one, two := s.openFor(gateway, "ann", "case-1"), s.openFor(gateway, "bob", "case-2")
 	s.says(gateway, one, "a")
 	watch := boardPath + "?watch=case-1,case-2,nothing,case-1,"
-	l := s.stream(watch, maya)
-	l.snapshot()
+	cut := s.stream(watch, maya)
+	begin, _ := cut.snapshot() // and the connection drops
+	cut.close()
+	l := s.stream(watch, maya, "Last-Event-ID", begin.id)
 	l.holds("initial", "a", 1)
 	l.holds("initial", "", 0)
 	if b := l.only("error"); !strings.Contains(b.data, `"conversation_id":"nothing"`) || b.id != "" || b.retry != "" {

@@ -294,3 +294,52 @@ func TestConversationStream_countsStreams(t *testing.T) {
 		t.Errorf("%d %s %v", res.StatusCode, body, res.Header)
 	}
 }
+
+// A gateway brings both sides in one post, as the document has it, while an operator
+// holds: the user's words are shown at once, and the agent's are a draft. Seen to
+// fail by letting the words wait for the draft.
+func TestConversationStream_showsWordsThatCameWithADraft(t *testing.T) {
+	t.Parallel()
+	s := open(t, desktest.Options{})
+	gateway, maya := s.Key(tandem.Agent), s.operator("maya", "Maya", tandem.Operator)
+	one := s.opened(gateway)
+	s.must(200, "POST", one+"/takeover", maya, "")
+	l := s.stream(one+"/stream", maya)
+	l.only("initial")
+	s.must(201, "POST", one+"/messages", gateway, `{"messages":[{"role":"user","content":"Help"},{"content":"Please hold."},{"role":"user","content":"Hello?"}]}`)
+	if b := l.untilEvent("draft"); !strings.Contains(b.data, "Please hold.") || b.id != "" {
+		t.Errorf("got %+v", b) // with an id, whoever comes back would miss the words before it
+	}
+	l.holds("new_messages", "Help|Hello?", 2)
+	s.must(201, "POST", one+"/messages", gateway, `{"messages":[{"role":"user","content":"Are you there?"},{"content":"Yes."}]}`)
+	l.holds("new_messages", "Are you there?", 3)
+	if b := l.untilEvent("draft"); !strings.Contains(b.data, "Yes.") || b.id == "" {
+		t.Errorf("got %+v", b)
+	}
+}
+
+// A hundred messages of one post come in one event, wherever the pages of the log
+// end, also to who was away; nobody resumes from their middle. Seen to fail by ids
+// of places within the post.
+func TestConversationStream_showsAPostInOneEvent(t *testing.T) {
+	t.Parallel()
+	s := open(t, desktest.Options{})
+	gateway, maya := s.Key(tandem.Agent), s.operator("maya", "Maya", tandem.Operator)
+	one := s.opened(gateway)
+	l := s.stream(one+"/stream", maya)
+	initial := l.only("initial")
+	texts := make([]string, 100)
+	for i := range texts {
+		texts[i] = strings.Repeat("x", 300)
+	}
+	s.says(gateway, one, "before")
+	s.says(gateway, one, texts...)
+	s.says(gateway, one, "after")
+	whole := strings.Join(texts, "|")
+	again := s.stream(one+"/stream", maya, "Last-Event-ID", initial.id)
+	for _, l := range []*listener{l, again} {
+		l.holds("new_messages", "before", 1)
+		l.holds("new_messages", whole, 101)
+		l.holds("new_messages", "after", 102)
+	}
+}

@@ -75,11 +75,12 @@ type Follower struct {
 	hidden int64         // of a participant: up to here it deleted what there was
 
 	// Of a stream of one conversation; see show_conversation.go.
-	initial  *Snapshot    // to be told first
-	row      *Seen        // to be told after it
-	total    int          // messages that count, up to cursor
-	group    []*hub.Entry // messages of one append, of which more are to come
-	finished string       // why the stream ends, once what there is was shown
+	initial  *Snapshot     // to be told first
+	row      *Seen         // to be told after it
+	total    int           // messages that count, up to cursor
+	group    []*hub.Entry  // messages of one append, of which more are to come
+	before   tandem.Cursor // the place before the first of them
+	finished string        // why the stream ends, once what there is was shown
 
 	session *connection // of the stream of a session
 	until   time.Time   // ... that ends then; zero: never
@@ -214,7 +215,16 @@ func (f *Follower) join(ctx context.Context, t tandem.Thread) error {
 
 // Cursor is the place from which the stream goes on: at first the one to tell in
 // the stream's first event.
-func (f *Follower) Cursor() tandem.Cursor { return f.cursor }
+func (f *Follower) Cursor() tandem.Cursor {
+	if len(f.group) > 0 { // nothing of it was shown yet
+		return f.before
+	}
+	return f.cursor
+}
+
+// resumable reports whether the stream may be resumed from its place: not before the
+// conversation as it is was shown.
+func (f *Follower) resumable() bool { return f.initial == nil && f.gap == nil && !f.reset }
 
 // View is how the stream is shown: as was asked for, within what the principal may
 // see, and with what is known of the conversation.

@@ -63,8 +63,8 @@ func (f *Follower) wait(ctx context.Context) error {
 
 func (f *Follower) pulse() Batch {
 	b := Batch{Heartbeat: true}
-	if f.cursor.Seq > f.told {
-		b.Passed, f.told = f.cursor, f.cursor.Seq
+	if at := f.Cursor(); at.Seq > f.told {
+		b.Passed, f.told = at, at.Seq
 	}
 	return b
 }

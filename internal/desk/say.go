@@ -134,19 +134,7 @@ func (s *speech) prepare(ctx context.Context) error {
 	if !given {
 		s.keys = nil
 	}
-	s.follow()
 	return nil
-}
-
-// follow tells each message that counts how many more of the same post come after it.
-func (s *speech) follow() {
-	rest := 0
-	for i := len(s.messages) - 1; i >= 0; i-- {
-		if s.messages[i].Counts(s.audiences[i]) {
-			s.messages[i].Follow = rest
-			rest++
-		}
-	}
 }
 
 // name finds the id of a message, and the key under which a repeat is known.

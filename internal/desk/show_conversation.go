@@ -106,15 +106,23 @@ func (f *Follower) showConversation(ctx context.Context, b *Batch, entry *hub.En
 	return nil
 }
 
-// showMessage shows a message; those of one append that count are shown together.
+// showMessage shows a message; those of one append that count are shown together,
+// and what stands between them with them: an id after it would leave them out.
 func (f *Follower) showMessage(b *Batch, entry *hub.Entry, m *tandem.Message) {
-	if !m.Counts(entry.Event.Audience) {
+	counts := m.Counts(entry.Event.Audience)
+	if counts {
+		f.total++
+	}
+	switch {
+	case len(f.group) > 0:
+	case !counts:
 		f.add(b, entry.Event, f.desk.hub.Frame(f.address, f.view, entry, f.total), false)
 		return
+	default:
+		f.before = f.cursor
 	}
-	f.total++
 	f.group = append(f.group, entry)
-	if m.Follow > 0 {
+	if m.Follow > 0 || !counts {
 		return
 	}
 	group := f.group

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/json"
+	"slices"
 	"time"
 
 	tandem "github.com/seed4677ff1f/tandem"
@@ -129,18 +130,22 @@ func (s *speech) write(now time.Time, w *store.Write, c *tandem.Conversation, is
 	}
 	held := c.AdminID != "" && c.Mode == tandem.ModeOperator
 	late := held || s.stale || s.in.Epoch != nil && *s.in.Epoch != w.Thread.Control.Epoch
+	messages, audiences := slices.Clone(s.messages), slices.Clone(s.audiences)
 	s.draft = false
-	w.Audits = append(w.Audits, s.audits...)
-	for i := range s.messages {
-		m, audience := s.messages[i], s.audiences[i]
+	for i := range messages {
 		if s.fenced(i) && late {
 			if s.refuses() {
 				return errHeld(w.Thread.Control.Epoch)
 			}
-			m.Draft, audience, m.Follow, s.draft = true, tandem.Operators, 0, true
+			messages[i].Draft, audiences[i], s.draft = true, tandem.Operators, true
 		}
-		m.Held = m.Spoken && m.Role == tandem.RoleAssistant && held
-		e, err := s.event(w, c, i, &m, audience)
+		messages[i].Held = messages[i].Spoken && messages[i].Role == tandem.RoleAssistant && held
+	}
+	follow(messages, audiences)
+	w.Audits = append(w.Audits, s.audits...)
+	for i := range messages {
+		m := messages[i]
+		e, err := s.event(w, c, i, &m, audiences[i])
 		if err != nil {
 			return err
 		}
@@ -150,6 +155,17 @@ func (s *speech) write(now time.Time, w *store.Write, c *tandem.Conversation, is
 		}
 	}
 	return s.desk.heard(now, w, &is, s.by, s.events[0])
+}
+
+// follow tells each message that counts how many more of the same post come after it.
+func follow(messages []tandem.Message, audiences []tandem.Audience) {
+	rest := 0
+	for i := len(messages) - 1; i >= 0; i-- {
+		if messages[i].Counts(audiences[i]) {
+			messages[i].Follow = rest
+			rest++
+		}
+	}
 }
 
 // mayOperate refuses an operator's word by who does not hold the conversation,

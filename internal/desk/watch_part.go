@@ -62,6 +62,8 @@ func (b *Board) place(board string, n int, at string) string {
 			s.WriteString(at)
 		case p.follower == nil:
 			s.WriteString(p.at)
+		case !p.follower.resumable():
+			s.WriteString(noPlace)
 		default:
 			s.WriteString(p.follower.Cursor().String())
 		}
