@@ -114,9 +114,8 @@ func holderName(c *tandem.Conversation) string {
 	return c.Holder
 }
 
-func errNotHolding() error {
-	return tandem.Errorf(tandem.Conflict, "Take the conversation over first.")
-}
+// errNotHolding refuses who would speak or decide in what nobody holds.
+var errNotHolding error = tandem.Errorf(tandem.Conflict, "Take the conversation over first.")
 
 // mayControl refuses whom no conversation of the workflow can be given to.
 func mayControl(p tandem.Principal, c *tandem.Conversation) error {
@@ -189,7 +188,7 @@ func (d *Desk) Release(ctx context.Context, p tandem.Principal, id, to string) (
 func holds(p tandem.Principal, c *tandem.Conversation) error {
 	switch {
 	case c.AdminID == "":
-		return errNotHolding()
+		return errNotHolding
 	case c.AdminID != p.Subject && !mayLead(p):
 		return errTaken(c)
 	}
@@ -294,6 +293,11 @@ func (d *Desk) End(ctx context.Context, p tandem.Principal, id, reason string) (
 		finished(c, reason)
 		return false, nil
 	}})
+	if err != nil { // unless somebody else ended it in the same moment
+		if is, unseen := d.conversation(ctx, p, c.ID); unseen == nil && is.Status == tandem.StatusEnded {
+			return Seen{Conversation: is}, nil
+		}
+	}
 	return s, err
 }
 

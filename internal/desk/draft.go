@@ -100,7 +100,7 @@ func (d *Desk) settle(ctx context.Context, p tandem.Principal, c tandem.Conversa
 			case is == nil || is.ID != c.ID:
 				return nil, errEnded()
 			case is.AdminID == "":
-				return nil, errNotHolding()
+				return nil, errNotHolding
 			case is.AdminID != p.Subject:
 				return nil, errTaken(is)
 			}

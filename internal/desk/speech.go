@@ -17,21 +17,32 @@ var errMoved error = tandem.Errorf(tandem.Unavailable, "the conversation changed
 // tries bounds how often an append is prepared anew.
 const tries = 16
 
-// store appends what is said: alone, or with the takeover that it asks for.
+// store appends what is said: alone, or with the takeover that it asks for. Whoever
+// asks for one and holds the conversation speaks alone; if it was given back in the
+// same moment, the takeover is made after all, and the other way round.
 func (s *speech) store(ctx context.Context) (res store.Result, err error) {
+	if s.in.Takeover {
+		if err := mayControl(s.by, &s.conversation); err != nil {
+			return res, err
+		}
+	}
+	takes := s.in.Takeover && s.conversation.AdminID != s.by.Subject
 	for range tries {
 		if err = s.judgeRequests(ctx); err != nil {
 			return res, err
 		}
-		if s.in.Takeover {
+		if takes {
 			res, err = s.takingOver(ctx)
 		} else {
 			res, err = s.desk.Append(ctx, store.Append{
 				Threads: []tandem.Address{s.conversation.Address}, Key: s.key(), KeySum: s.sum(), Keys: s.keys, Decide: s.decide,
 			})
 		}
-		if err != errMoved {
-			break
+		switch {
+		case err == errSame, err == errNotHolding && s.in.Takeover && !takes:
+			takes = !takes
+		case err != errMoved:
+			return res, err
 		}
 	}
 	return res, err
@@ -54,22 +65,15 @@ func (s *speech) sum() tandem.Hash {
 	return sha256.Sum256(b)
 }
 
-// takingOver says it in the moment of taking over.
+// takingOver says it in the moment of taking over; errSame if there is nothing to
+// take.
 func (s *speech) takingOver(ctx context.Context) (store.Result, error) {
-	if err := mayControl(s.by, &s.conversation); err != nil {
-		return store.Result{}, err
-	}
-	if s.conversation.AdminID == s.by.Subject { // nothing to take
-		s.in.Takeover = false
-		return store.Result{}, errMoved
-	}
 	_, res, err := s.desk.control(ctx, s.conversation, change{
 		by: s.by, action: "takeover", decide: take(s.by, false),
 		also: func(now time.Time, w *store.Write, c *tandem.Conversation) error { return s.write(now, w, c, *c) },
 	})
-	if err == nil && len(res.Events) == 0 { // held by the same person since a moment ago
-		s.in.Takeover = false
-		return res, errMoved
+	if err == nil && len(res.Events) == 0 {
+		err = errSame
 	}
 	return res, err
 }
@@ -177,7 +181,7 @@ func (s *speech) mayOperate(c *tandem.Conversation, epoch int64) error {
 		}
 		switch {
 		case c.AdminID == "":
-			return errNotHolding()
+			return errNotHolding
 		case c.AdminID != m.Speaker:
 			return errTaken(c)
 		case s.in.Epoch != nil && *s.in.Epoch != epoch:
