@@ -170,10 +170,15 @@ func (f *Follower) Shown(ctx context.Context) {
 	c.mark, c.renew = max(c.mark, seq), c.desk.clock().Add(renewEvery)
 }
 
-// showSession ends the stream of a session that is over.
+// showSession ends the stream of a session that is over: it was ended, or another
+// one of that id has begun, perhaps of somebody else.
 func (f *Follower) showSession(e *tandem.Event) error {
+	if f.session == nil || e.Seq <= f.session.floor {
+		return nil
+	}
 	var c tandem.SessionChange
 	err := json.Unmarshal(e.Body, &c)
+	f.finished = EndSessionExpired
 	if c.Ended {
 		f.finished = EndDisconnected
 	}

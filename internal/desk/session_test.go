@@ -107,6 +107,23 @@ func TestSession_tellsWhatIsMissingOfOneThatExpired(t *testing.T) {
 	}
 }
 
+// A connection that nobody has closed, though its session has expired, sees nothing
+// of the next one of that id. Seen to fail by showing on.
+func TestSession_showsNothingOfTheNextOne(t *testing.T) {
+	o, clock := steppingOffice(t, setup{})
+	f := o.connects(participant("ann"), "s1")
+	clock.step(desk.SessionIdle + time.Hour) // as if its node had been cut off from the store
+	o.connects(participant("bob"), "s1")
+	o.sends("bob", 1)
+	if b, err := f.Next(t.Context()); err != nil || b.Ended != desk.EndSessionExpired || len(b.Frames) > 0 {
+		t.Errorf("told %+v %v", b, err)
+	}
+	f.Shown(t.Context()) // and moves nothing of it
+	if s, err := o.store.Thread(t.Context(), tandem.SessionAddress("default", "s1")); err != nil || s.ChatMark != 0 {
+		t.Errorf("mark %d %v", s.ChatMark, err)
+	}
+}
+
 // A user has at most so many sessions: one more takes the place of the one that
 // was not used for the longest time, but of none that is. Seen to fail by one, and
 // by ending one that somebody is connected to.
