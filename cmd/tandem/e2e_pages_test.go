@@ -42,7 +42,7 @@ func TestPages_curlLinesWork(t *testing.T) {
 		t.Fatalf("%s: %v %s", blocks[0], err, said(err))
 	}
 	env = append(strings.Split(strings.TrimSpace(string(now)), "\n"), "HOST=http://"+s.host())
-	curlLines(t, env, 6, blocks[1:])
+	curlLines(t, env, 14, blocks[1:])
 
 	readme, err := os.ReadFile(filepath.FromSlash("../../examples/curl/README.md"))
 	if err != nil {
@@ -54,8 +54,9 @@ func TestPages_curlLinesWork(t *testing.T) {
 	}
 	env = append(env,
 		"KEY="+tandem(t, "key", "create", "--data", s.data, "--tenant", "default", "--role", "agent"),
-		"TOKEN="+tandem(t, "token", "--data", s.data, "--tenant", "default", "--role", "participant", "--subject", participant, "--workflow", workflow))
-	curlLines(t, env, 9, blocks)
+		"TOKEN="+tandem(t, "token", "--data", s.data, "--tenant", "default", "--role", "participant", "--subject", participant, "--workflow", workflow),
+		"OPERATOR="+tandem(t, "token", "--data", s.data, "--tenant", "default", "--role", "operator", "--subject", "maya", "--name", "Maya"))
+	curlLines(t, env, 24, blocks)
 }
 
 // curlLines runs those of the blocks that are curl lines, at least as many as there
@@ -76,7 +77,9 @@ func curlLines(t *testing.T, env []string, least int, blocks []string) {
 			continue
 		}
 		log, _ := run(t, cmd)
-		log.next(t, "connected", func(line string) bool { return line == "event: connected" })
+		log.next(t, "the beginning", func(line string) bool {
+			return strings.HasPrefix(line, "event: ") && line != "event: error" || strings.HasPrefix(line, "id: ")
+		})
 		_ = cmd.Process.Kill()
 	}
 	if least > 0 {
