@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/seed4677ff1f/tandem"
+	"github.com/seed4677ff1f/tandem/internal/agent"
 	"github.com/seed4677ff1f/tandem/internal/api"
 	"github.com/seed4677ff1f/tandem/internal/auth"
 	"github.com/seed4677ff1f/tandem/internal/desk"
@@ -86,7 +87,7 @@ func openNode(ctx context.Context, c Config, log *slog.Logger) (n *node, err err
 		},
 		Append: func(ctx context.Context, ap store.Append) (store.Result, error) { return n.desk.Append(ctx, ap) },
 	})
-	n.desk = desk.New(desk.Options{Store: n.store, Hub: n.hub, Turns: n.turns, Limits: c.Limits(), Rules: c.rules(), Metric: n.metric, Log: log})
+	n.desk = desk.New(desk.Options{Store: n.store, Hub: n.hub, Turns: n.turns, Limits: c.Limits(), Rules: c.rules(), Decode: agent.Decode, Metric: n.metric, Log: log})
 	n.api = api.New(api.Options{
 		Desk: n.desk, Auth: n.auth, Limits: c.Limits(), Origins: c.Origins, TrustedProxies: c.TrustedProxies,
 		Tenant: c.Tenant, Workflow: c.Workflow, OpsElsewhere: c.OpsListen != "", Texts: texts, Ready: n.ready,

@@ -35,6 +35,27 @@ type answer struct {
 	calls     []toolCall
 }
 
+// Decode reads an answer that is streamed to us, as one of ours to a question
+// would be: text/event-stream, or a line of JSON for each object. It calls emit for
+// each piece, in order and from the calling goroutine, and returns its error as it
+// is. Errors: Unavailable for a body that was cut off or says that it failed;
+// Invalid for another form; TooLarge for an event or line over 1 MiB.
+func Decode(form string, body io.Reader, emit func(tandem.Piece) error) error {
+	var cut error
+	a := answer{emit: func(p tandem.Piece) error { cut = emit(p); return cut }, ended: func() {}}
+	err := unreadable("it is neither an event stream nor lines of JSON")
+	switch form {
+	case "text/event-stream":
+		err = a.events(body)
+	case "application/x-ndjson", "application/ndjson", "application/jsonl":
+		err = a.lines(body)
+	}
+	if cut != nil {
+		return cut
+	}
+	return err
+}
+
 // A form is how the lines of an event stream are read; the first one fixes it.
 type form uint8
 

@@ -48,18 +48,23 @@ func (s *Server) outboundOf(w http.ResponseWriter, r *http.Request, p tandem.Pri
 	if err := s.decode(w, r, &in); err != nil {
 		return in, a, err
 	}
+	a, err = in.address(p)
+	return in, a, err
+}
+
+// address is the thread that it goes to.
+func (in *outbound) address(p tandem.Principal) (a tandem.Address, err error) {
 	if err := ownTenant(p, in.TenantID); err != nil {
-		return in, a, err
+		return a, err
 	}
 	workflow := first(in.WorkflowID, in.WorkflowType, in.Workflow)
 	if workflow == "" {
-		return in, a, tandem.Errorf(tandem.Invalid, "Workflow is required.")
+		return a, tandem.Errorf(tandem.Invalid, "Workflow is required.")
 	}
 	if in.ParticipantID == "" {
-		return in, a, tandem.Errorf(tandem.Invalid, "ParticipantId is required.")
+		return a, tandem.Errorf(tandem.Invalid, "ParticipantId is required.")
 	}
-	a, err = tandem.NewAddress(p.Tenant, tandem.ParseWorkflow(p.Tenant, workflow), in.ParticipantID)
-	return in, a, err
+	return tandem.NewAddress(p.Tenant, tandem.ParseWorkflow(p.Tenant, workflow), in.ParticipantID)
 }
 
 // first is the first of the values that is set.
@@ -74,6 +79,9 @@ func first(values ...string) string {
 
 // push shows a participant a message of this type.
 func (s *Server) push(w http.ResponseWriter, r *http.Request, p tandem.Principal, t tandem.MessageType) error {
+	if form := streamForm(r); form != "" && t == tandem.Chat {
+		return s.pushStream(w, r, p, form)
+	}
 	in, a, err := s.outboundOf(w, r, p)
 	if err != nil {
 		return err
@@ -90,9 +98,9 @@ func (s *Server) push(w http.ResponseWriter, r *http.Request, p tandem.Principal
 	if err != nil {
 		return err
 	}
-	delivery := "delivered"
+	delivery := desk.Delivered
 	if posted.Draft {
-		delivery = "draft"
+		delivery = desk.Draft
 	}
 	delivered(w, a, delivery)
 	return nil
@@ -142,7 +150,7 @@ func (s *Server) handoff(w http.ResponseWriter, r *http.Request, p tandem.Princi
 		if _, _, err := s.opt.Desk.Escalate(r.Context(), p, esc); err != nil {
 			return err
 		}
-		delivered(w, a, "delivered")
+		delivered(w, a, desk.Delivered)
 		return nil
 	case target == "" || in.To != "":
 		return tandem.Errorf(tandem.Invalid, `A handoff needs targetWorkflowType, targetWorkflowId or "to":"person".`)
@@ -154,7 +162,7 @@ func (s *Server) handoff(w http.ResponseWriter, r *http.Request, p tandem.Princi
 	if _, err := s.opt.Desk.Handoff(r.Context(), p, esc, to); err != nil {
 		return err
 	}
-	delivered(w, to, "delivered")
+	delivered(w, to, desk.Delivered)
 	return nil
 }
 
@@ -179,7 +187,7 @@ func (s *Server) escalationOf(r *http.Request, in outbound, a tandem.Address) (d
 // delivered answers a push that was stored, and says what the participant sees of
 // it: all (delivered), nothing (draft), or what came before a colleague took over
 // (interrupted).
-func delivered(w http.ResponseWriter, a tandem.Address, delivery string) {
-	w.Header().Set("Tandem-Delivery", delivery)
+func delivered(w http.ResponseWriter, a tandem.Address, delivery desk.Delivery) {
+	w.Header().Set("Tandem-Delivery", string(delivery))
 	reply(w, http.StatusOK, a.ThreadID())
 }

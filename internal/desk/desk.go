@@ -7,6 +7,7 @@
 package desk
 
 import (
+	"io"
 	"log/slog"
 	"time"
 
@@ -27,7 +28,13 @@ type Options struct {
 	Hub    *hub.Hub
 	Turns  *turn.Runner
 	Limits tandem.Limits
-	Rules  *Rules       // nil: DefaultRules
+	Rules  *Rules // nil: DefaultRules
+
+	// Decode reads an answer that is streamed to us, of this media type, and calls
+	// emit for each piece. Its errors say nothing that its sender wrote. nil: Stream
+	// may not be called.
+	Decode func(form string, body io.Reader, emit func(tandem.Piece) error) error
+
 	Clock  tandem.Clock // nil: time.Now
 	Metric *metric.Set  // nil: none
 	Log    *slog.Logger // nil: none
@@ -44,7 +51,8 @@ type Desk struct {
 	clock  tandem.Clock
 	metric *metric.Set
 	log    *slog.Logger
-	agenda *agenda // what Run has to do
+	agenda *agenda                                                                // what Run has to do
+	decode func(form string, body io.Reader, emit func(tandem.Piece) error) error // Options.Decode
 }
 
 // New returns a desk.
@@ -61,6 +69,7 @@ func New(opt Options) *Desk {
 	d := &Desk{
 		store: opt.Store, hub: opt.Hub, turns: opt.Turns, limits: opt.Limits, rules: DefaultRules(),
 		clock: opt.Clock, metric: opt.Metric, log: opt.Log, agenda: newAgenda(),
+		decode: opt.Decode,
 	}
 	if opt.Rules != nil {
 		d.rules = *opt.Rules

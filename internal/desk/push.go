@@ -166,7 +166,7 @@ func (d *Desk) decidePush(on store.State, in Push, m tandem.Message, e tandem.Ev
 			return w, errMoved
 		}
 		if held || f.stale || in.Epoch != nil && *in.Epoch != on.Thread.Control.Epoch {
-			if in.OnHeld == "refuse" || in.OnHeld == "" && d.rules.RefuseWhileHeld {
+			if d.refuses(in.OnHeld) {
 				return w, errHeld(on.Thread.Control.Epoch)
 			}
 			m.Draft, e.Audience = true, tandem.Operators
@@ -182,13 +182,29 @@ func (d *Desk) decidePush(on store.State, in Push, m tandem.Message, e tandem.Ev
 	return w, err
 }
 
-func (d *Desk) checkPush(in *Push) error {
+// refuses reports whether what may not be shown is refused and not kept.
+func (d *Desk) refuses(onHeld string) bool {
+	return onHeld == "refuse" || onHeld == "" && d.rules.RefuseWhileHeld
+}
+
+// checkLabels refuses what no push may have beside what it says.
+func checkLabels(in *Push) error {
 	for _, l := range []struct{ what, value string }{
 		{"requestId", in.RequestID}, {"scope", in.Scope}, {"hint", in.Hint}, {"Idempotency-Key", in.Key}, {"name", in.Name},
 	} {
 		if err := tandem.ValidLabel(l.what, l.value); err != nil {
 			return err
 		}
+	}
+	if in.OnHeld != "" && in.OnHeld != "draft" && in.OnHeld != "refuse" {
+		return tandem.Errorf(tandem.Invalid, "onHeld must be draft or refuse")
+	}
+	return nil
+}
+
+func (d *Desk) checkPush(in *Push) error {
+	if err := checkLabels(in); err != nil {
+		return err
 	}
 	if !utf8.ValidString(in.Text) {
 		return tandem.Errorf(tandem.Invalid, "text is not valid UTF-8")
@@ -201,9 +217,6 @@ func (d *Desk) checkPush(in *Push) error {
 		return err
 	}
 	in.Data = data
-	if in.OnHeld != "" && in.OnHeld != "draft" && in.OnHeld != "refuse" {
-		return tandem.Errorf(tandem.Invalid, "onHeld must be draft or refuse")
-	}
 	switch {
 	case in.Type == tandem.Chat && in.Text == "":
 		return tandem.Errorf(tandem.Invalid, "text is required")

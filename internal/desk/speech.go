@@ -192,7 +192,7 @@ func (s *speech) mayOperate(c *tandem.Conversation, epoch int64) error {
 }
 
 func (s *speech) refuses() bool {
-	return s.in.OnHeld == "refuse" || s.in.OnHeld == "" && s.desk.rules.RefuseWhileHeld
+	return s.desk.refuses(s.in.OnHeld)
 }
 
 // errHeld refuses what was said for a holder who is not it any more.

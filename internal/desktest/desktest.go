@@ -20,6 +20,7 @@ import (
 	"time"
 
 	tandem "github.com/seed4677ff1f/tandem"
+	"github.com/seed4677ff1f/tandem/internal/agent"
 	"github.com/seed4677ff1f/tandem/internal/api"
 	"github.com/seed4677ff1f/tandem/internal/auth"
 	"github.com/seed4677ff1f/tandem/internal/desk"
@@ -120,7 +121,7 @@ func Start(t testing.TB, opt Options) *Tandem {
 		},
 		Append: func(ctx context.Context, ap store.Append) (store.Result, error) { return x.Desk.Append(ctx, ap) },
 	})
-	x.Desk = desk.New(desk.Options{Store: x.Store, Hub: x.Hub, Turns: x.Turns, Limits: limits, Rules: opt.Rules, Clock: opt.Clock, Metric: x.Metric, Log: log})
+	x.Desk = desk.New(desk.Options{Store: x.Store, Hub: x.Hub, Turns: x.Turns, Limits: limits, Rules: opt.Rules, Decode: agent.Decode, Clock: opt.Clock, Metric: x.Metric, Log: log})
 	x.API = api.New(api.Options{
 		Desk: x.Desk, Auth: x.Auth, Limits: limits, Origins: opt.Origins, TrustedProxies: opt.Proxies, Texts: opt.Texts,
 		Ready: x.Store.Ready, Pages: web.Files, Spec: spec.Files, Clock: opt.Clock, Metric: x.Metric, Log: log,
