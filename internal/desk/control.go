@@ -2,6 +2,7 @@ package desk
 
 import (
 	"context"
+	"strings"
 	"time"
 
 	tandem "github.com/seed4677ff1f/tandem"
@@ -125,6 +126,19 @@ func mayControl(p tandem.Principal, c *tandem.Conversation) error {
 	return nil
 }
 
+// known gives somebody who answers the name of the account with this subject, before
+// the one that the credential says (WIRE, section 3: `holder`).
+func (d *Desk) known(ctx context.Context, p tandem.Principal) tandem.Principal {
+	if !p.Staff() || p.Kind == tandem.CredentialSystem {
+		return p
+	}
+	a, err := d.store.Account(ctx, p.Tenant, p.Subject)
+	if err == nil && a.Name != "" && strings.EqualFold(a.Username, p.Subject) {
+		p.Name = a.Name
+	}
+	return p
+}
+
 // mayLead reports whether p may decide over what another holds.
 func mayLead(p tandem.Principal) bool {
 	return p.Role == tandem.Supervisor || p.Role == tandem.Owner
@@ -157,6 +171,7 @@ func (d *Desk) Takeover(ctx context.Context, p tandem.Principal, id string, forc
 	if err != nil {
 		return Seen{}, err
 	}
+	p = d.known(ctx, p)
 	s, _, err := d.control(ctx, c, change{by: p, action: "takeover", decide: take(p, force)})
 	return s, err
 }

@@ -27,6 +27,7 @@ func (d *Desk) SendDraft(ctx context.Context, p tandem.Principal, id, draft stri
 	if err != nil {
 		return Said{}, err
 	}
+	p = d.known(ctx, p)
 	m := tandem.Message{
 		Direction: tandem.Outgoing, Type: was.Type, Role: tandem.RoleOperator, Name: p.Display(), Speaker: p.Subject,
 		Text: was.Text, Data: was.Data, Sources: was.Sources, RequestID: was.RequestID, Scope: was.Scope, Hint: was.Hint,

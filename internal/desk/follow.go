@@ -155,6 +155,7 @@ func (d *Desk) mayFollow(ctx context.Context, req *Follow) error {
 	if req.Conversation == "" {
 		return mayRead(req.Principal, req.Address)
 	}
+	req.Principal = d.known(ctx, req.Principal)
 	c, err := d.conversation(ctx, req.Principal, req.Conversation)
 	req.Address, req.View.Conversation, req.View.Presence, req.View.Tokens = c.Address, c.ID, true, true
 	req.View.Medium, req.View.Offset = c.Medium, offsetOf(c.Timestamp)

@@ -103,6 +103,11 @@ func (in *Opening) check(now time.Time) (time.Time, error) {
 			return now, err
 		}
 	}
+	for _, l := range []struct{ what, value string }{{"conversation_id", in.ID}, {"call_id", in.CallID}} {
+		if err := validInPath(l.what, l.value); err != nil {
+			return now, err
+		}
+	}
 	if tandem.IsCall(in.ID) {
 		return now, tandem.Errorf(tandem.Invalid, `conversation_id cannot begin with "call_"`)
 	}
@@ -128,6 +133,28 @@ func (in *Opening) check(now time.Time) (time.Time, error) {
 	return began, err
 }
 
+// validInPath refuses an id that could not be reached: it is a part of a path.
+func validInPath(what, id string) error {
+	if id == "." || id == ".." || strings.ContainsAny(id, "/\\") {
+		return tandem.Errorf(tandem.Invalid, "%s cannot be a dot or two, or contain a slash", what)
+	}
+	return nil
+}
+
+// isOurs reports whether an id has the form of those that are reserved for the next
+// conversation of a thread, see [tandem.NewID].
+func isOurs(id string) bool {
+	rest, ok := strings.CutPrefix(id, "conv_")
+	if !ok || len(rest) != 26 {
+		return false
+	}
+	return strings.Trim(rest, "0123456789ABCDEFGHJKMNPQRSTVWXYZ") == ""
+}
+
+func errOurs() error {
+	return tandem.Errorf(tandem.Invalid, "conversation_id has the form of the server's own ids. Choose another, or none.")
+}
+
 // open is one try under one id.
 func (d *Desk) open(ctx context.Context, p tandem.Principal, in Opening, began time.Time, stamp string) (c tandem.Conversation, opened bool, err error) {
 	event := tandem.NewID("evt_", d.clock())
@@ -146,6 +173,8 @@ func (d *Desk) open(ctx context.Context, p tandem.Principal, in Opening, began t
 			switch {
 			case on[0].Named != nil:
 				return nil, errIDTaken
+			case isOurs(in.ID) && in.ID != w.Thread.Control.Reserved:
+				return nil, errOurs() // it may be reserved for another thread
 			case on[0].Called != nil:
 				return nil, errCallTaken()
 			}

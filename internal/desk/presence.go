@@ -31,7 +31,7 @@ func (d *Desk) Typing(ctx context.Context, p tandem.Principal, id string, stoppe
 	if c.Status != tandem.StatusActive {
 		return errEnded()
 	}
-	d.typing(p, &c, stopped)
+	d.typing(d.known(ctx, p), &c, stopped)
 	return nil
 }
 
@@ -84,6 +84,7 @@ func (d *Desk) ReadAt(ctx context.Context, p tandem.Principal, a tandem.Address,
 }
 
 func (d *Desk) read(ctx context.Context, p tandem.Principal, a tandem.Address, conversation, messageID string, delivered bool, told tandem.Audience) error {
+	p = d.known(ctx, p)
 	if strings.TrimSpace(messageID) == "" {
 		return tandem.Errorf(tandem.Invalid, "message_id is required")
 	}

@@ -52,7 +52,7 @@ func (d *Desk) Say(ctx context.Context, p tandem.Principal, in Say) (Said, error
 	if err != nil {
 		return Said{}, err
 	}
-	s := &speech{desk: d, by: p, in: in, conversation: c}
+	s := &speech{desk: d, by: d.known(ctx, p), in: in, conversation: c}
 	if err := s.prepare(ctx); err != nil {
 		return Said{}, err
 	}
@@ -239,6 +239,9 @@ func (s *speech) check(one *Saying) error {
 		if err := tandem.ValidLabel(l.what, l.value); err != nil {
 			return err
 		}
+	}
+	if err := validInPath("message_id", one.ID); err != nil {
+		return err
 	}
 	if _, err := checkTime(one.Timestamp); err != nil {
 		return err

@@ -6,6 +6,7 @@ import (
 
 	tandem "github.com/seed4677ff1f/tandem"
 	"github.com/seed4677ff1f/tandem/internal/desk"
+	"github.com/seed4677ff1f/tandem/internal/store"
 	"github.com/seed4677ff1f/tandem/internal/turn"
 )
 
@@ -46,6 +47,36 @@ func TestOpen_makesTheDocumentsIDs(t *testing.T) {
 	second, _, err := o.desk.Open(t.Context(), agentKey(), in)
 	if err != nil || second.ID != s.ID+"_2" || second.CallID != s.CallID+"_2" {
 		t.Errorf("the second in the same second: %+v, %v", second, err)
+	}
+}
+
+func TestOpen_takesNoIDThatIsReserved(t *testing.T) {
+	o := open(t, setup{})
+	enter, err := o.desk.Enter(t.Context(), participant("ann"), addr("ann"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	reserved := desk.ConversationID(enter)
+	for _, id := range []string{reserved, ".", "..", "a/b", "call_1"} {
+		_, _, err = o.desk.Open(t.Context(), agentKey(), desk.Opening{Address: addr("thief"), ID: id})
+		refused(t, err, tandem.Invalid, "conversation_id")
+	}
+	if s, opened, err := o.desk.Open(t.Context(), agentKey(), desk.Opening{Address: addr("ann"), ID: reserved}); err != nil || !opened || s.ID != reserved {
+		t.Errorf("%+v, %v, %v", s, opened, err)
+	}
+}
+
+func TestTakeover_isUnderTheAccountsName(t *testing.T) {
+	o := open(t, setup{})
+	if err := o.store.AddAccount(t.Context(), store.Account{Tenant: "default", Username: "maya", Name: "Maya M.", Role: tandem.Operator}, store.Audit{}); err != nil {
+		t.Fatal(err)
+	}
+	id := o.openFor("ann")
+	if s := o.takes("maya", id); s.Holder != "Maya M." {
+		t.Errorf("held by %q", s.Holder)
+	}
+	if m, err := o.speaks(operator("maya"), id, "hello").Events[0].Message(); err != nil || m.Name != "Maya M." {
+		t.Errorf("said by %q, %v", m.Name, err)
 	}
 }
 

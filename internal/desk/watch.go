@@ -73,6 +73,7 @@ func (d *Desk) Watch(ctx context.Context, req Watching) (*Board, error) {
 	if n := d.limits.Watch; n > 0 && len(req.IDs) > n {
 		return nil, tandem.Errorf(tandem.Invalid, "watch cannot name more than %d conversations", n)
 	}
+	p = d.known(ctx, p)
 	b := &Board{desk: d, bell: make(chan struct{}, 1), had: map[string]bool{}, fresh: true, heartbeat: req.Heartbeat}
 	w, err := d.hub.Watch(tandem.BoardAddress(p.Tenant), p, hub.WatchOptions{
 		Face: tandem.FaceBoard, Max: d.limits.Streams, Hangup: req.Hangup, Bell: b.bell,
