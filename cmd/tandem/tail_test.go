@@ -143,7 +143,76 @@ func TestTail_showsEachMessageOnceOverARestart(t *testing.T) {
 	}
 }
 
+// A conversation in a terminal, to its end. Seen to fail by telling each change of
+// the state again.
+func TestTail_followsAConversation(t *testing.T) {
+	h := openHouse(t)
+	gateway, err := client.New("http://"+h.addr, client.Options{Token: h.key()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx := t.Context()
+	say := func(messages ...client.Saying) {
+		t.Helper()
+		if _, err := gateway.Say(ctx, client.Say{Conversation: "case-7", Messages: messages}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, _, err := gateway.OpenConversation(ctx, client.Open{Workflow: "support", Participant: "ann", ID: "case-7"}); err != nil {
+		t.Fatal(err)
+	}
+	say(client.Saying{Role: tandem.RoleUser, Text: "Help"}, client.Saying{Text: "Yes?"})
+	token, err := h.node.auth.Mint(ctx, auth.MintRequest{Tenant: "default", Subject: "maya", Name: "Maya", Role: tandem.Operator})
+	if err != nil {
+		t.Fatal(err)
+	}
+	maya := gateway.With(token.Token.Reveal())
+	out, screen := newTerminal(t)
+	var notes strings.Builder
+	ended := make(chan error, 1)
+	go func() {
+		defer out.Close()
+		ended <- TailCmd{Server: "http://" + h.addr, Token: token.Token.Reveal(), Conversation: "case-7"}.Run(&session{ctx: ctx, out: out, errOut: &notes})
+	}()
+	shows := func(want string) {
+		t.Helper()
+		if line := screen.shows(""); len(line) < 10 || strings.Join(strings.Fields(line[10:]), " ") != want {
+			t.Errorf("shows %q, want %q", line, want)
+		}
+	}
+	shows("user Help")
+	shows("assistant Yes?")
+	if _, err := maya.Takeover(ctx, "case-7", false); err != nil {
+		t.Fatal(err)
+	}
+	urgent := tandem.UrgencyUrgent
+	if _, err := maya.Change(ctx, "case-7", client.Change{Urgency: &urgent}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := maya.Note(ctx, "case-7", "again"); err != nil {
+		t.Fatal(err)
+	}
+	shows("Maya [note] again")
+	say(client.Saying{Text: "One moment."})
+	shows("assistant [draft] One moment.")
+	if _, err := maya.End(ctx, "case-7", ""); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-ended; err != nil {
+		t.Error(err)
+	}
+	const want = "tandem: the agent answers\ntandem: Maya has taken over\ntandem: Conversation has ended\n"
+	if notes.String() != want {
+		t.Errorf("notes %q", notes.String())
+	}
+}
+
 func TestTail_asksForWhatItNeeds(t *testing.T) {
+	for _, bad := range []TailCmd{{}, {Workflow: "support"}, {Workflow: "support", Participant: "ann", Conversation: "c"}, {Conversation: "c", All: true}} {
+		if err := bad.Run(&session{ctx: t.Context()}); err == nil || !strings.Contains(err.Error(), "--conversation") {
+			t.Errorf("%+v: %v", bad, err)
+		}
+	}
 	err := TailCmd{Workflow: "support", Participant: "ann", All: true}.Run(&session{ctx: t.Context()})
 	if err == nil || !strings.Contains(err.Error(), "--tenant") {
 		t.Error(err)
