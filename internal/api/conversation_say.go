@@ -103,7 +103,7 @@ func replySaid(w http.ResponseWriter, said *desk.Said) {
 // ownWords are what was stored, as whoever said it sees it, whoever else does.
 func ownWords(said *desk.Said) []conversationMessage {
 	v := tandem.View{Face: tandem.FaceConversation, Audience: tandem.Operators}
-	return messagesOf(viewOn(v, &said.Conversation.Conversation), said.Events)
+	return messagesOf(viewOn(v, &said.Conversation), said.Events)
 }
 
 type contentRequest struct {

@@ -54,9 +54,7 @@ func (d *Desk) SendDraft(ctx context.Context, p tandem.Principal, id, draft stri
 	if err != nil {
 		return Said{}, err
 	}
-	out := Said{Events: res.Events[0][:1]}
-	out.Conversation, err = d.seen(ctx, *res.Active[0])
-	return out, err
+	return Said{Events: res.Events[0][:1], Conversation: *res.Active[0]}, nil
 }
 
 // DropDraft takes a draft away from the operators. Errors: as of SendDraft.

@@ -39,7 +39,7 @@ type Say struct {
 type Said struct {
 	Events       []tandem.Event
 	Draft        bool // an operator holds: some of it is a draft for operators only
-	Conversation Seen
+	Conversation tandem.Conversation
 }
 
 // Say stores messages in a conversation. What they start or need depends on whose
@@ -285,7 +285,6 @@ func (s *speech) said(ctx context.Context, res store.Result) (Said, error) {
 	for range out.Events {
 		s.desk.metric.HTTP.Posts.Of("chat").Inc()
 	}
-	var err error
-	out.Conversation, err = s.desk.seen(ctx, c)
-	return out, err
+	out.Conversation = c
+	return out, nil
 }

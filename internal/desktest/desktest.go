@@ -47,6 +47,8 @@ type Options struct {
 	TLS     bool        // HTTP/2, with the certificate that Client trusts
 	Log     io.Writer   // nil: none
 	TTL     time.Duration
+
+	Committed func([]store.Committed) // is told of what was committed before anybody else is
 }
 
 // Tandem is a server in the test process.
@@ -93,7 +95,12 @@ func Start(t testing.TB, opt Options) *Tandem {
 	var err error
 	x.Store, err = store.Open(t.Context(), store.Options{
 		Dir: opt.Dir, Clock: opt.Clock, Metric: x.Metric, Log: log,
-		Committed: func(all []store.Committed) { x.Desk.Committed(all) },
+		Committed: func(all []store.Committed) {
+			if opt.Committed != nil {
+				opt.Committed(all)
+			}
+			x.Desk.Committed(all)
+		},
 	})
 	if err != nil {
 		t.Fatal(err)

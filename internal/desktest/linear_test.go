@@ -313,7 +313,7 @@ func perform(x *desktest.Tandem, a tandem.Address, id string, d deed) (o outcome
 	case "say", "saytake":
 		var said desk.Said
 		said, err = x.Desk.Say(ctx, p, desk.Say{Conversation: id, Takeover: d.what == "saytake", Messages: []desk.Saying{{Content: d.word}}})
-		c = said.Conversation
+		c.Conversation = said.Conversation
 	case "push":
 		in := desk.Push{Address: a, Type: tandem.Chat, Text: d.word}
 		if d.refus {

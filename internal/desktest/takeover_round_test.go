@@ -146,7 +146,7 @@ func (f *front) take(name string, speaks bool, i int) error {
 	if speaks {
 		var said desk.Said
 		said, err = f.x.Desk.Say(f.t.Context(), p, desk.Say{Conversation: f.id, Takeover: true, Messages: []desk.Saying{{Content: fmt.Sprint("it is me ", i)}}})
-		c = said.Conversation
+		c.Conversation = said.Conversation
 	} else {
 		c, err = f.x.Desk.Takeover(f.t.Context(), p, f.id, false)
 	}
