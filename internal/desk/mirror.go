@@ -70,7 +70,7 @@ func copied(home *store.Write, t tandem.Thread, mirror tandem.Address) store.Wri
 	}
 	for _, e := range home.Events {
 		switch e.Kind {
-		case tandem.KindAnswerStarted, tandem.KindAnswerFailed, tandem.KindFeedback:
+		case tandem.KindAnswerStarted, tandem.KindAnswerFailed, tandem.KindFeedback, tandem.KindErased:
 			continue // an answer is shown there when it is whole
 		case tandem.KindAnswerEnded:
 			e.Kind = tandem.KindMessage
@@ -81,8 +81,10 @@ func copied(home *store.Write, t tandem.Thread, mirror tandem.Address) store.Wri
 		e.Key, e.KeySum = "", tandem.Hash{}
 		w.Events = append(w.Events, e)
 	}
-	if c := home.Conversation; c != nil && mirrorOf(c) != mirror && t.Control.Serves == home.Thread.Address.Workflow {
-		w.Thread.Control.Serves = "" // it has ended, or goes to somebody else
+	if c := home.Conversation; c != nil && mirrorOf(c) != mirror || home.Erase != nil {
+		if t.Control.Serves == home.Thread.Address.Workflow {
+			w.Thread.Control.Serves = "" // it has ended, or goes to somebody else
+		}
 	}
 	return w
 }
@@ -128,10 +130,18 @@ func (d *Desk) place(ctx context.Context, a tandem.Address, requestID string) (p
 			return at, err
 		}
 	}
-	if t.Control.Conversation == "" {
-		at.home.Workflow = at.serves
+	if t.Control.Conversation != "" {
+		return at, nil
 	}
-	return at, nil
+	home := tandem.Address{Tenant: a.Tenant, Workflow: at.serves, Participant: a.Participant}
+	if t, err = d.store.Thread(ctx, home); err != nil || t.Control.Conversation == "" {
+		return at, err // erased meanwhile
+	}
+	c, err := d.store.Conversation(ctx, a.Tenant, t.Control.Conversation)
+	if err == nil && mirrorOf(&c) == a {
+		at.home = home
+	}
+	return at, err
 }
 
 // moved reports whether the place is not any more what it was, given its home.

@@ -304,6 +304,38 @@ func TestHandoff_endsWithTheConversation(t *testing.T) {
 	}
 }
 
+// An erased conversation is nobody's any more: what is pushed to the workflow that
+// answered it is outside of any, whoever erased it. Seen to fail by a thread that
+// goes on serving.
+func TestHandoff_endsWithAnErasure(t *testing.T) {
+	for name, erase := range map[string]func(*office) error{
+		"by the server": func(o *office) error { return o.desk.Erase(o.t.Context(), staff("olga", tandem.Owner), addr("ann")) },
+		"by the command": func(o *office) error {
+			_, err := o.store.Append(o.t.Context(), desk.Erasing(staff("olga", tandem.Owner), addr("ann"), time.Now()))
+			return err
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			o := open(t, setup{agents: engines("support", "billing")})
+			o.says("ann", "one")
+			o.hands("support", "billing")
+			if err := erase(o); err != nil {
+				t.Fatal(err)
+			}
+			o.talksTo("billing", "by the way", "")
+			if got := o.reads("billing"); got != "system:to billing | state | assistant:by the way" {
+				t.Errorf("billing has %s", got)
+			}
+			o.says("ann", "two")
+			o.hands("support", "billing")
+			o.talksTo("billing", "again", "")
+			if got := o.reads("support"); !strings.Contains(got, "assistant:again") {
+				t.Errorf("support has %s", got)
+			}
+		})
+	}
+}
+
 // Posts, pushes and handoffs at the same time: whatever happens in the
 // conversation while a workflow answers is on both threads, in the same order.
 func TestHandoff_bothThreadsTellTheSameInTheSameOrder(t *testing.T) {
