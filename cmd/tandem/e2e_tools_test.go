@@ -103,16 +103,29 @@ func (d *demoServer) python(token string) *exec.Cmd {
 		}
 		d.t.Skip("needs the system's python3 with requests: apt-get install python3-requests")
 	}
-	file := filepath.Join(d.t.TempDir(), "conversation.py")
-	if err := os.WriteFile(file, []byte(d.filled("conversation.py", token)), 0o600); err != nil {
+	return exec.Command(program, "-u", d.file("conversation.py", token))
+}
+
+// file is a filled-in example as a file.
+func (d *demoServer) file(name, token string) string {
+	d.t.Helper()
+	file := filepath.Join(d.t.TempDir(), name)
+	if err := os.WriteFile(file, []byte(d.filled(name, token)), 0o600); err != nil {
 		d.t.Fatal(err)
 	}
-	return exec.Command(program, "-u", file)
+	return file
+}
+
+// hook is the React example, for a person with this token.
+func (d *demoServer) hook(token string) *exec.Cmd {
+	d.t.Helper()
+	return d.node("hook.mjs", filepath.Join("testdata", "e2e", "conversation-hook.tsx"), d.api, strings.TrimPrefix(documentConversation, "/api/conversation/"), token)
 }
 
 // The conversation document's own clients, as they stand, against the demo: the
-// Python example and the React hook see the conversation, what is said, and its
-// end; the curl lines too. Seen to fail by an initial within a wrapper.
+// Python example, the script for browsers and the React hook see the conversation,
+// what is said, and its end; the curl lines too. Seen to fail by a body without
+// chunks, of which Python's requests passes on nothing before the next 512 bytes.
 func TestDocuments_conversationClients(t *testing.T) {
 	t.Parallel()
 	if testing.Short() {
@@ -122,7 +135,8 @@ func TestDocuments_conversationClients(t *testing.T) {
 	t.Run("their streams", func(t *testing.T) {
 		d := d.in(t)
 		python, _ := run(t, d.python(d.maya))
-		hook, _ := run(t, d.node("hook.mjs", filepath.Join("testdata", "e2e", "conversation-hook.tsx"), d.api, "conv_919325590143_20251003_115804", d.maya))
+		hook, _ := run(t, d.hook(d.maya))
+		page, _ := run(t, d.node("page.mjs", d.file("conversation-browser.js", d.maya), d.api))
 		curls := strings.Split(d.filled("conversation-curl.sh", d.maya), "\n\n")
 		if len(curls) != 2 {
 			t.Fatalf("%q", curls)
@@ -140,6 +154,7 @@ func TestDocuments_conversationClients(t *testing.T) {
 		hook.next(t, "Connecting", is(`"Connecting...\n"`))
 		first := `user: My friend is falling from a floor, what should I do?\nassistant: Call for help now. Try to break their fall if safe. Clear the area.\n`
 		hook.next(t, "the conversation", is(`"`+first+`\n"`))
+		page.next(t, "the conversation", is("displays My friend is falling from a floor, what should I do? | Call for help now. Try to break their fall if safe. Clear the area."))
 		curl.next(t, "initial", is("event: initial"))
 
 		var done struct{ Success bool }
@@ -148,11 +163,13 @@ func TestDocuments_conversationClients(t *testing.T) {
 			python.next(t, line, is(line))
 		}
 		hook.next(t, "the new messages", is(`"`+first+`user: No, please be more clear.\nassistant: Call emergency services immediately...\n\n"`))
+		page.next(t, "the new messages", is("appends No, please be more clear. | Call emergency services immediately..."))
 		curl.next(t, "new_messages", is("event: new_messages"))
 		d.post(documentConversation+"/takeover", d.maya, "", &done) // of which they know nothing
 		d.post(documentConversation+"/end", d.maya, "", &done)
 		python.next(t, "the end", is("Conversation ended"))
 		hook.next(t, "the end", is(`"Connecting...\n"`)) // what the document's component shows then
+		page.next(t, "the end", is("log Conversation ended: Conversation has ended"))
 		curl.next(t, "ended", is("event: ended"))
 	})
 	t.Run("not for them", func(t *testing.T) {
@@ -160,8 +177,10 @@ func TestDocuments_conversationClients(t *testing.T) {
 		const denied = "Access denied. You don't have permission to view this conversation."
 		python, _ := run(t, d.python(d.token))
 		python.next(t, denied, is("Error: "+denied))
-		hook, _ := run(t, d.node("hook.mjs", filepath.Join("testdata", "e2e", "conversation-hook.tsx"), d.api, "conv_919325590143_20251003_115804", d.token))
+		hook, _ := run(t, d.hook(d.token))
 		hook.next(t, denied, is(quote("Error: "+denied+"\n")))
+		page, _ := run(t, d.node("page.mjs", d.file("conversation-browser.js", d.token), d.api))
+		page.next(t, denied, is("error Stream error: "+denied))
 	})
 }
 

@@ -4,8 +4,8 @@
 //
 //   node hook.mjs conversation-hook.tsx BASE CONVERSATION TOKEN
 import { readFileSync } from 'node:fs';
-import { EventSource } from 'eventsource';
 import ts from 'typescript';
+import { sourceOf } from './source.mjs';
 
 const [file, base, conversationId, token] = process.argv.slice(2);
 
@@ -31,18 +31,12 @@ const React = {
   createElement: (type, props, ...children) => children.flat(Infinity).join('') + (type === 'div' ? '\n' : ''),
 };
 
-class PageSource extends EventSource { // a page's addresses are relative to the page
-  constructor(url, { headers }) {
-    super(new URL(url, base), { fetch: (to, init) => fetch(to, { ...init, headers: { ...init.headers, ...headers } }) });
-  }
-}
-
 const module = { exports: {} };
 const script = ts.transpileModule(readFileSync(file, 'utf8') + '\nexport { ConversationView };\n', {
   compilerOptions: { module: ts.ModuleKind.CommonJS, target: ts.ScriptTarget.ES2022, jsx: ts.JsxEmit.React },
 }).outputText;
 new Function('exports', 'require', 'React', 'EventSource', 'localStorage', script)(
-  module.exports, () => React, React, PageSource, { getItem: () => token },
+  module.exports, () => React, React, sourceOf(base), { getItem: () => token },
 );
 
 function render() {
