@@ -248,7 +248,12 @@ func TestFollowConversation_losesAndDoublesNothing(t *testing.T) {
 	}
 	for seed := range uint64(20) {
 		rnd := rand.New(rand.NewPCG(seed, 5))
+		connections := 0
 		handler := func(w http.ResponseWriter, r *http.Request) {
+			if connections++; connections > 500 {
+				w.WriteHeader(http.StatusNoContent)
+				return
+			}
 			if r.URL.Path != "/base/api/conversation/c/stream" {
 				t.Errorf("asked for %s", r.URL.Path)
 			}

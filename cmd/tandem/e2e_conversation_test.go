@@ -10,7 +10,7 @@ const conversations = "../../docs/conversations.md"
 
 // The page of docs/frontend.md that shows a conversation, as it stands, in a
 // browser: all that was said, what comes, who holds it, over kill -9, and the end.
-// Seen to fail by a ticket that is not good for a second connection.
+// Seen to fail by a server that begins anew after a place.
 func TestFrontend_conversationLive(t *testing.T) {
 	t.Parallel()
 	s := serve(t)
