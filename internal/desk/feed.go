@@ -44,6 +44,7 @@ type Feed struct {
 	scan  *scan                   // the look under way; nil: none
 
 	noticed   uint64
+	stirred   bool // something was heard of since the last look
 	beating   bool // a heartbeat is to be told when the look has been finished
 	timer     *time.Timer
 	beat      time.Time
@@ -209,7 +210,7 @@ func (f *Feed) looked(out *FeedBatch) {
 		}
 	}
 	out.Passed, out.Heartbeat = true, f.beating
-	f.beating = false
+	f.beating, f.stirred = false, false
 }
 
 // Next waits for the next batch. It returns ctx's error when ctx ends.
@@ -279,13 +280,22 @@ func (f *Feed) first(out *FeedBatch) bool {
 		for !f.beat.After(now) {
 			f.beat = f.beat.Add(f.heartbeat)
 		}
-		f.beating = true
-		f.look(now)
-		return false
+		if !f.quiet() {
+			f.beating = true
+			f.look(now)
+			return false
+		}
+		f.place, out.Heartbeat = now.UTC().Truncate(time.Microsecond), true
 	default:
 		return false
 	}
 	return true
+}
+
+// quiet reports whether nothing can have come since the last look, so that the
+// place moves without one. What rings in this moment is within the overlap.
+func (f *Feed) quiet() bool {
+	return !f.desk.hub.Lossy() && !f.stirred && f.scan == nil && len(f.todo) == 0
 }
 
 // due is when Next has to wake by itself.
@@ -310,7 +320,7 @@ func (f *Feed) heard() bool {
 	if uint64(len(list)) < next-f.noticed {
 		f.look(f.desk.clock())
 	}
-	f.noticed = next
+	f.noticed, f.stirred = next, true
 	for _, n := range list {
 		if n.Kind == tandem.NoticeFed && !slices.Contains(f.todo, n.Thread) {
 			f.todo = append(f.todo, n.Thread)

@@ -26,7 +26,7 @@ func (f *Follower) timed(now time.Time) (Batch, bool) {
 		for !f.beat.After(now) {
 			f.beat = f.beat.Add(f.heartbeat)
 		}
-		f.doubt = true
+		f.doubt = f.desk.hub.Lossy()
 		return f.pulse(), true
 	}
 	return Batch{}, false

@@ -213,13 +213,16 @@ func (b *Board) first(out *BoardBatch) bool {
 	for !b.beat.After(now) {
 		b.beat = b.beat.Add(b.heartbeat)
 	}
+	out.Heartbeat = true
+	if !b.desk.hub.Lossy() {
+		return true
+	}
 	b.fresh = true // a lost ring costs a late read
 	for _, p := range b.parts {
 		if p.follower != nil {
 			p.follower.doubt = true
 		}
 	}
-	out.Heartbeat = true
 	return true
 }
 

@@ -47,6 +47,7 @@ type Options struct {
 	TLS     bool        // HTTP/2, with the certificate that Client trusts
 	Log     io.Writer   // nil: none
 	TTL     time.Duration
+	Driver  string // of the store, see store.Options
 
 	Committed func([]store.Committed) // is told of what was committed before anybody else is
 }
@@ -94,7 +95,7 @@ func Start(t testing.TB, opt Options) *Tandem {
 	x.Hub = hub.New(hub.Options{Codec: api.Codec(), Metric: x.Metric, Clock: opt.Clock, Lose: opt.Lose})
 	var err error
 	x.Store, err = store.Open(t.Context(), store.Options{
-		Dir: opt.Dir, Clock: opt.Clock, Metric: x.Metric, Log: log,
+		Dir: opt.Dir, Driver: opt.Driver, Clock: opt.Clock, Metric: x.Metric, Log: log,
 		Committed: func(all []store.Committed) {
 			if opt.Committed != nil {
 				opt.Committed(all)

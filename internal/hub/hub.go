@@ -130,6 +130,10 @@ func (h *Hub) Ring(a tandem.Address, events []tandem.Event) {
 // be called after the commit, and costs next to nothing when nobody watches.
 func (h *Hub) Nudge(a tandem.Address) { h.Ring(a, nil) }
 
+// Lossy reports whether rings and notices can be lost. Within one process they
+// cannot, and then nobody has to look whether something came without one.
+func (h *Hub) Lossy() bool { return h.opt.Lose != nil }
+
 func (h *Hub) lost() bool { return h.opt.Lose != nil && h.opt.Lose() }
 
 // Erase forgets all that memory has of a thread: its last events with their

@@ -28,6 +28,7 @@ import (
 type Options struct {
 	Dir       string            // folder of the database; made (mode 0700) if missing
 	Lock      bool              // as the server does: refuse a folder that another server has open
+	Driver    string            // of database/sql, for SQLite; empty: sqlite. Tests watch what is asked
 	Node      string            // name written into events; may be empty
 	Clock     tandem.Clock      // nil: time.Now
 	Committed func([]Committed) // called by the writer after each commit, in order; must not block
@@ -72,6 +73,9 @@ func Open(ctx context.Context, opt Options) (*Store, error) {
 	if opt.Metric == nil {
 		opt.Metric = metric.Discard()
 	}
+	if opt.Driver == "" {
+		opt.Driver = "sqlite"
+	}
 	if opt.Committed == nil {
 		opt.Committed = func([]Committed) {}
 	}
@@ -98,7 +102,7 @@ func (s *Store) open(ctx context.Context, file string) (err error) {
 			return err
 		}
 	}
-	if s.writerc, err = sql.Open("sqlite", dsn(file, false)); err != nil {
+	if s.writerc, err = sql.Open(s.opt.Driver, dsn(file, false)); err != nil {
 		return err
 	}
 	s.writerc.SetMaxOpenConns(1)
@@ -108,7 +112,7 @@ func (s *Store) open(ctx context.Context, file string) (err error) {
 	if err := migrate(ctx, file); err != nil {
 		return err
 	}
-	if s.readers, err = sql.Open("sqlite", dsn(file, true)); err != nil {
+	if s.readers, err = sql.Open(s.opt.Driver, dsn(file, true)); err != nil {
 		return err
 	}
 	s.readers.SetMaxOpenConns(8)
