@@ -5,11 +5,9 @@ import (
 	"database/sql"
 	"database/sql/driver"
 	"fmt"
-	"maps"
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"modernc.org/sqlite"
 
@@ -150,35 +148,34 @@ func TestIdle_nothingPollsButOneRow(t *testing.T) {
 	sql.Register("questions", q)
 	x := desktest.Start(t, desktest.Options{Driver: "questions"})
 	all := everyFace(x, 10)
-	beats := func(n int) { // seconds, of the first stream
-		for late := time.After(within); ; {
-			shown, news := all[0].all()
-			seen := 0
-			for _, e := range shown {
-				if e.name == "heartbeat" {
-					seen++
-				}
+	beats := 0
+	next := func() { // waits a second, by the first stream's heartbeats
+		beats++
+		n := 0
+		if _, err := all[0].find(func(e shownEvent) bool {
+			if e.name == "heartbeat" {
+				n++
 			}
-			if seen >= n {
-				return
-			}
-			select {
-			case <-news:
-			case <-late:
-				t.Fatalf("%d heartbeats in %v", seen, within)
-			}
+			return n == beats
+		}); err != nil {
+			t.Fatal(err)
 		}
 	}
-	beats(2) // all stand, and what they began with is done
-	q.since()
-	beats(6)
-	asked := q.since()
 	const row = "select rev from revocations where one = 1"
-	if n := asked[row]; n < 2 || n > 7 {
-		t.Errorf("%q was asked %d times in 4 seconds, of %v", row, n, asked)
+	asked := map[string]int{"": 1}
+	for i := 0; i < 20 && (len(asked) > 1 || asked[row] == 0); i++ { // until what they began with is done
+		next()
+		asked = q.since()
+	}
+	for range 5 {
+		next()
+	}
+	asked = q.since()
+	if n := asked[row]; n < 3 || n > 8 {
+		t.Errorf("%q was asked %d times in 5 seconds", row, n)
 	}
 	delete(asked, row)
-	for query, n := range maps.All(asked) {
+	for query, n := range asked {
 		t.Errorf("asked %d times: %s", n, query)
 	}
 }
