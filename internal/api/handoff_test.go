@@ -15,7 +15,8 @@ import (
 func (s *site) answering(c crew) (row struct {
 	Answering, Reason *string
 	Mode, Status      string
-}) {
+},
+) {
 	s.t.Helper()
 	var list struct{ Conversations []json.RawMessage }
 	if err := json.Unmarshal([]byte(s.must(200, "GET", "/api/conversations", c.lead, "")), &list); err != nil || len(list.Conversations) == 0 {
