@@ -28,14 +28,8 @@ func (s *site) answering(c crew) (row struct {
 	return row
 }
 
-// A page follows a person from one workflow to the next, over HTTP: support's agent
-// hands on to billing's, which is asked at once, with what was said, and whose
-// words are on both streams; who takes over holds both; what its engine pushes
-// meanwhile is a draft; and the end is the end on both. Seen to fail by asking
-// support's agent what she says next.
-func TestHandoff_isFollowedOnBothStreams(t *testing.T) {
-	t.Parallel()
-	questions := make(chan tandem.Question, 8)
+// handingOn are support's agent, which hands everybody on to billing's.
+func handingOn(questions chan<- tandem.Question) []turn.Spec {
 	bot := func(name, workflow string, say func(tandem.Question) tandem.Piece) turn.Spec {
 		spec := turn.DefaultSpec(name, desktest.AgentFunc(func(_ context.Context, q tandem.Question, emit func(tandem.Piece) error) error {
 			questions <- q
@@ -44,7 +38,7 @@ func TestHandoff_isFollowedOnBothStreams(t *testing.T) {
 		spec.Workflow = workflow
 		return spec
 	}
-	s := open(t, desktest.Options{Agents: []turn.Spec{
+	return []turn.Spec{
 		bot("support-bot", "support", func(tandem.Question) tandem.Piece {
 			return tandem.Piece{Handoff: &tandem.HandoffRequest{To: "billing", Reason: "a bill", Urgency: tandem.UrgencyNormal}}
 		}),
@@ -54,13 +48,23 @@ func TestHandoff_isFollowedOnBothStreams(t *testing.T) {
 			}
 			return tandem.Piece{Text: "billing: " + q.Message}
 		}),
-	}})
+	}
+}
+
+// A page follows a person from one workflow to the next, over HTTP: support's agent
+// hands on to billing's, which is asked at once, with what was said, and whose
+// words are on both streams; who takes over holds both; what its engine pushes
+// meanwhile is a draft; and the end is the end on both. Seen to fail by asking
+// support's agent what she says next.
+func TestHandoff_isFollowedOnBothStreams(t *testing.T) {
+	t.Parallel()
+	questions := make(chan tandem.Question, 8)
+	s := open(t, desktest.Options{Agents: handingOn(questions)})
 	c := s.crew()
 	here := s.listen(c.ann, annsThread)
 	there := s.listen(c.ann, "workflow=billing&participantId=ann&echo=true")
 	here.until("connected")
 	there.until("connected")
-
 	s.send(c.ann, "ann", "Chat", "I was charged twice", "")
 	a, b := here.until("Handoff"), there.until("Handoff")
 	if a.data != b.data || !strings.Contains(a.data, `"workflowType":"billing"`) || !strings.Contains(a.data, `"fromAgent":"support-bot"`) {

@@ -258,7 +258,7 @@ func (f *Feed) first(out *FeedBatch) bool {
 			f.look(now)
 			return false
 		}
-		f.place, out.Heartbeat = now.UTC().Truncate(time.Microsecond), true
+		f.place, out.Passed, out.Heartbeat = now.UTC().Truncate(time.Microsecond), true, true
 	default:
 		return false
 	}

@@ -34,7 +34,8 @@ func (f *Feed) parse(place string) (at time.Time, ok bool) {
 }
 
 // quiet reports whether nothing can have come since the last look, so that the
-// place moves without one. What rings in this moment is within the overlap.
+// place moves without one. What rings in this moment is within the overlap; what
+// rang before, while the reader was stuck in its socket, was not told yet.
 func (f *Feed) quiet() bool {
-	return !f.desk.hub.Lossy() && !f.stirred && f.scan == nil && len(f.todo) == 0
+	return !f.desk.hub.Lossy() && !f.stirred && f.scan == nil && len(f.todo) == 0 && f.watch.LastNotice() == f.noticed
 }

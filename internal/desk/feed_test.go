@@ -271,6 +271,28 @@ func TestFeed_findsWhatNoBellTold(t *testing.T) {
 	}
 }
 
+// Who was stuck in its socket for longer than the overlap is told what came
+// meanwhile before the place moves. Seen to fail by a heartbeat that takes what was
+// not heard yet for nothing.
+func TestFeed_doesNotMovePastWhatItHasNotHeard(t *testing.T) {
+	clock := &movable{}
+	o := open(t, setup{clock: clock.now})
+	r := o.feeds(agentKey(), "", time.Minute)
+	o.says("ann", "meanwhile")
+	clock.pass(5 * time.Minute)
+	r.until(func(b desk.FeedBatch) bool { return b.Passed })
+	if !strings.Contains(r.told(), "meanwhile") {
+		t.Error("the place moved before it was told")
+	}
+	quiet := o.feeds(agentKey(), "", time.Minute)
+	before := quiet.place
+	clock.pass(time.Minute)
+	if b := quiet.next(); !b.Heartbeat || quiet.place <= before {
+		t.Errorf("at %s: %+v", quiet.place, b)
+	}
+	quiet.f.Close()
+}
+
 // Sixteen people post on many threads while the bell loses half of its rings and
 // the engine comes and goes at random. Every message is told, and each thread in
 // its order. The clock runs twenty times as fast, so that the overlap hides less of
