@@ -43,6 +43,9 @@ func TestChaos_handoffsAreOnBothThreadsOrNone(t *testing.T) {
 	}
 	stop()
 	group.Wait()
+	s.kill() // so that nothing is under way that an engine has given up
+	s.start()
+	s.ready()
 	handoffs := 0
 	for i := range people {
 		handoffs += people[i].audit(t)
