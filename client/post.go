@@ -31,6 +31,8 @@ type Message struct {
 	ConversationID string             `json:"conversationId"`
 	Role           tandem.Role        `json:"role"`
 	ClientID       string             `json:"clientMessageId"` // the sender's own id; on the chat socket
+	Epoch          int64              `json:"controlEpoch"`    // on a feed: give it back as [Push].Epoch
+	Audience       string             `json:"audience"`        // on a feed: "agent" if people tell it the agent alone
 }
 
 // UnmarshalJSON reads a message; data that is null is no data.
