@@ -274,8 +274,6 @@ func (s *site) pending() []int64 {
 // streamed is told why.
 func TestStreamedPush_thatBreaksOffKeepsItsText(t *testing.T) {
 	t.Parallel()
-	impatient := turn.DefaultSpec("engine", nil)
-	impatient.Push, impatient.Idle = true, 100*time.Millisecond
 	const half = "{\"token\":\"half\"}\n"
 	for name, c := range map[string]struct {
 		end    func(*pushing)
@@ -293,7 +291,11 @@ func TestStreamedPush_thatBreaksOffKeepsItsText(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			s, crew, l := watched(t, desktest.Options{Agents: []turn.Spec{impatient}})
+			agents := pushAgent()
+			if c.status == 408 {
+				agents[0].Idle = 100 * time.Millisecond
+			}
+			s, crew, l := watched(t, desktest.Options{Agents: agents})
 			p := s.pushes(streamPath, crew.gateway, linesType)
 			p.writes(half)
 			l.until("stream-start")

@@ -10,7 +10,7 @@ var (
 )
 
 // Face labels, as tandem.Face.String writes them.
-var faces = []string{"events", "session", "conversation", "chat"}
+var faces = []string{"events", "session", "conversation", "chat", "board", "feed"}
 
 // A maker makes metrics and registers them; two of one name are a mistake in
 // this file and panic at the first start.
