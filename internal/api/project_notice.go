@@ -101,7 +101,7 @@ type seenRead struct {
 }
 
 type seenPresence struct {
-	Conversation string        `json:"conversationId"`
+	Conversation *string       `json:"conversationId"` // null: of the whole thread
 	Watching     []watchingRow `json:"watching"`
 	Timestamp    chatTime      `json:"timestamp"`
 }
@@ -112,6 +112,10 @@ func typingOf(n tandem.Notice) seenTyping {
 
 func readOf(n tandem.Notice) seenRead {
 	return seenRead{n.Conversation, n.MessageID, n.Role, orNull(n.Name), n.Delivered, chatTime(n.At)}
+}
+
+func presenceOf(n tandem.Notice) seenPresence {
+	return seenPresence{orNull(n.Conversation), watchers(tandem.Everyone, n.Watching), chatTime(n.At)}
 }
 
 // participantNotice is what a stream that asked for presence is told.
@@ -125,7 +129,7 @@ func participantNotice(v tandem.View, n tandem.Notice) []byte {
 	case tandem.NoticeRead:
 		return event("read", readOf(n))
 	case tandem.NoticePresence:
-		return event("presence", seenPresence{n.Conversation, watchers(tandem.Everyone, n.Watching), chatTime(n.At)})
+		return event("presence", presenceOf(n))
 	}
 	return nil
 }
@@ -133,6 +137,11 @@ func participantNotice(v tandem.View, n tandem.Notice) []byte {
 type chatTypingFrame struct {
 	Type string `json:"type"`
 	seenTyping
+}
+
+type chatPresenceFrame struct {
+	Type string `json:"type"`
+	seenPresence
 }
 
 type chatReadFrame struct {
@@ -149,6 +158,8 @@ func chatNotice(v tandem.View, a tandem.Address, n tandem.Notice) []byte {
 		return chatFrame(chatTypingFrame{"typing", typingOf(n)})
 	case tandem.NoticeRead:
 		return chatFrame(chatReadFrame{"read", readOf(n)})
+	case tandem.NoticePresence:
+		return chatFrame(chatPresenceFrame{"presence", presenceOf(n)})
 	case tandem.NoticeQueue:
 		if c := noticed(a, n); c != nil {
 			f := chatStateOf(c, n.At)

@@ -85,7 +85,8 @@ type Follower struct {
 	session *connection // of the stream of a session
 	until   time.Time   // ... that ends then; zero: never
 
-	noticed uint64 // number of the last notice that was shown
+	noticed uint64       // number of the last notice that was shown
+	there   *hub.Noticed // who is there already, to be told once
 
 	open   open  // the answer under way at cursor
 	replay int64 // up to this seq only finished answers are shown
@@ -138,6 +139,7 @@ func (d *Desk) Follow(ctx context.Context, req Follow) (*Follower, error) {
 		w.Close()
 		return nil, err
 	}
+	f.there = f.others()
 	if err := d.comesBack(ctx, req.Principal); err != nil {
 		d.log.Warn("a holder came back, and the countdown goes on", "err", err)
 	}

@@ -107,6 +107,9 @@ func (d *Desk) read(ctx context.Context, p tandem.Principal, a tandem.Address, c
 	if p.Staff() {
 		d.agenda.reword(a)
 	}
+	if told == tandem.Everyone { // who may not see the message learns nothing of it
+		told = e.Audience
+	}
 	d.hub.Notify(a, tandem.Notice{
 		Kind: tandem.NoticeRead, At: d.clock().UTC(), Audience: told, Conversation: m.Conversation, Subject: p.Subject, Role: roleOf(p), Name: p.Display(),
 		MessageID: e.ID, Seq: e.Seq, Delivered: delivered,

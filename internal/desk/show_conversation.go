@@ -161,6 +161,12 @@ func (f *Follower) notices() (Batch, bool) {
 		return Batch{}, false
 	}
 	var b Batch
+	if n := f.there; n != nil {
+		f.there = nil
+		if frame := f.desk.hub.NoticeFrame(f.address, f.view, n); frame != nil {
+			b.Frames = append(b.Frames, frame)
+		}
+	}
 	p := f.watch.Principal()
 	for _, n := range list {
 		switch {
@@ -174,4 +180,21 @@ func (f *Follower) notices() (Batch, bool) {
 		}
 	}
 	return b, len(b.Frames) > 0
+}
+
+// others is who is there when the stream begins, if anybody else is and the reader
+// wants to know.
+func (f *Follower) others() *hub.Noticed {
+	if !f.view.Presence {
+		return nil
+	}
+	p, all := f.watch.Principal(), f.desk.hub.Present(f.address)
+	for _, w := range all {
+		if w.Subject != p.Subject || w.Role != roleOf(*p) {
+			return &hub.Noticed{Notice: tandem.Notice{
+				Kind: tandem.NoticePresence, At: f.desk.clock().UTC(), Conversation: f.view.Conversation, Watching: all,
+			}}
+		}
+	}
+	return nil
 }
