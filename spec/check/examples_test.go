@@ -338,6 +338,11 @@ var asyncapiExamples = map[string]example{
 		right: []string{`{"type":"read","messageId":"msg_1"}`, `{"type":"read","conversationId":"conv_1","messageId":"msg_1","role":"user","name":"Ann","timestamp":` + at + `}`},
 		wrong: []string{`{"type":"read"}`},
 	},
+	"Presence": {
+		right: []string{`{"type":"presence","conversationId":null,"watching":[],"timestamp":` + at + `}`},
+		wrong: []string{`{"type":"presence","conversationId":"conv_1","watching":[{"name":"Maya"}],"timestamp":` + at + `}`},
+	},
+	"Present": {right: []string{`{"role":"operator","name":null}`}, wrong: []string{`{"role":"admin","name":null}`}},
 	"SomebodyRead": {
 		optional: "delivered",
 		right:    []string{`{"type":"read","conversationId":"conv_1","messageId":"msg_1","role":"user","name":null,"delivered":true,"timestamp":` + at + `}`},
