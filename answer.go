@@ -163,6 +163,7 @@ type Notice struct {
 	Delivered    bool          // of NoticeRead: it has arrived; not known to be read
 	Stopped      bool          // of NoticeTyping: no more
 	Place        int           // of NoticeQueue: 1 is next
+	Cursor       Cursor        // of NoticeQueue: where its reader is
 	Row          *Conversation // of NoticeQueue: the conversation as it is
 	Watching     []Watching
 	Text         string // of NoticeHint: the last words

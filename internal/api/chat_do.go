@@ -106,7 +106,7 @@ func (c *chatSocket) escalates(who tandem.Principal, in chatIn) error {
 	}
 	d, texts := c.s.opt.Desk, c.s.opt.Texts.of(c.locale)
 	said := texts.NobodyOnDuty
-	if d.OnDuty(c.address.Tenant) {
+	if d.OnDuty(c.s.base, c.address) {
 		said = texts.PersonSoon
 	}
 	c.writing.Lock()

@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
+	"strings"
 	"time"
 	"unicode/utf8"
 
@@ -105,7 +106,8 @@ func (s *Server) decodeAny(w http.ResponseWriter, r *http.Request, v any) error 
 func unmarshal(b []byte, v any) error {
 	err := json.Unmarshal(b, v)
 	if wrong := (*json.UnmarshalTypeError)(nil); errors.As(err, &wrong) && wrong.Field != "" {
-		return &tandem.Error{Kind: tandem.Invalid, Message: "In the body, " + wrong.Field + " has the wrong type.", Err: err}
+		field := wrong.Field[strings.LastIndexByte(wrong.Field, '.')+1:] // before it may be names of ours
+		return &tandem.Error{Kind: tandem.Invalid, Message: "In the body, " + field + " has the wrong type.", Err: err}
 	}
 	if err != nil {
 		return &tandem.Error{Kind: tandem.Invalid, Message: "The body is not a valid JSON object.", Err: err}

@@ -163,6 +163,7 @@ func chatNotice(v tandem.View, a tandem.Address, n tandem.Notice) []byte {
 	case tandem.NoticeQueue:
 		if c := noticed(a, n); c != nil {
 			f := chatStateOf(c, n.At)
+			f.Cursor = n.Cursor.String()
 			if n.Place > 0 {
 				f.QueuePlace = &n.Place
 			}

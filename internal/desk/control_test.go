@@ -170,3 +170,36 @@ func TestEnd_refusesWhatComesAfter(t *testing.T) {
 		t.Error("the next message is of the conversation that ended")
 	}
 }
+
+// WIRE, "What starts an answer": an agent's further handoffs in waiting are no-ops;
+// one while a person holds is a signal, and passes.
+func TestEscalate_again(t *testing.T) {
+	o := open(t, setup{})
+	id := o.openFor("ann")
+	hands := func(p tandem.Principal, u tandem.Urgency, reason string) bool {
+		t.Helper()
+		_, told, err := o.desk.Escalate(t.Context(), p, desk.Escalation{Address: addr("ann"), Urgency: u, Reason: reason, Text: "handed on"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return told
+	}
+	if !hands(agentKey(), tandem.UrgencyNormal, "angry") || hands(agentKey(), tandem.UrgencyCritical, "angrier") {
+		t.Error("the first is told, and no other")
+	}
+	if c := o.again(id); c.Urgency != tandem.UrgencyNormal || c.Reason != "angry" {
+		t.Errorf("%+v", c)
+	}
+	if hands(participant("ann"), tandem.UrgencyUrgent, "quick"); o.again(id).Urgency != tandem.UrgencyUrgent {
+		t.Error("the participant may press")
+	}
+	o.takes("maya", id)
+	r := o.follows(eventsOf("ann"))
+	if !hands(agentKey(), tandem.UrgencyNormal, "still angry") {
+		t.Error("a handoff while a person holds does not pass")
+	}
+	r.until("Handoff handed on")
+	if c := o.again(id); c.AdminID != "maya" || c.Mode != tandem.ModeOperator {
+		t.Errorf("%+v", c)
+	}
+}

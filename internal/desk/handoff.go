@@ -59,7 +59,7 @@ func (d *Desk) Escalate(ctx context.Context, p tandem.Principal, in Escalation) 
 	res, err := d.Append(ctx, store.Append{
 		Threads: []tandem.Address{in.Address}, Key: keyOf(p, in.Key), KeySum: in.sum(""),
 		Decide: func(now time.Time, on []store.State) ([]store.Write, error) {
-			w, c, err := d.decideEscalation(now, on[0], in, meta, ids)
+			w, c, err := d.decideEscalation(now, on[0], p, in, meta, ids)
 			if c != nil {
 				after = *c
 			}
@@ -105,7 +105,7 @@ func (d *Desk) checkEscalation(in *Escalation) error {
 	return nil
 }
 
-func (d *Desk) decideEscalation(now time.Time, on store.State, in Escalation, meta tandem.Meta, ids [2]string) (store.Write, *tandem.Conversation, error) {
+func (d *Desk) decideEscalation(now time.Time, on store.State, by tandem.Principal, in Escalation, meta tandem.Meta, ids [2]string) (store.Write, *tandem.Conversation, error) {
 	w := store.Write{Thread: on.Thread}
 	var c tandem.Conversation
 	switch {
@@ -117,25 +117,37 @@ func (d *Desk) decideEscalation(now time.Time, on store.State, in Escalation, me
 	default:
 		c = *on.Active // the shared one stays as it is
 	}
-	asked := c.Escalated || c.Mode == tandem.ModeOperator
-	if asked && in.Urgency.Rank() <= c.Urgency.Rank() {
-		return w, &c, nil // asked for already: a repeat is no news
+	held, agents := c.Mode == tandem.ModeOperator, by.Role != tandem.Participant
+	more := in.Urgency.Rank() > c.Urgency.Rank()
+	switch {
+	case agents && c.Escalated && !held: // it waits: further handoffs are no-ops
+		return w, &c, nil
+	case !agents && (c.Escalated || held) && !more: // asked for already: a repeat is no news
+		return w, &c, nil
 	}
-	if in.Urgency.Rank() > c.Urgency.Rank() {
+	news := more || on.Active == nil
+	if more {
 		c.Urgency = in.Urgency
 	}
-	if !asked {
+	tells := held && agents // a signal passes, whoever holds
+	if !c.Escalated && !held {
+		tells, news = true, true
 		c.Escalated, c.Reason = true, in.Reason
 		if c.Mode == tandem.ModeAgent {
 			c.Mode, c.WaitingSince = tandem.ModeWaiting, now
 			c.Epoch = w.Thread.Control.Epoch
 			w.Dues = d.dues(now, &c)
 		}
+	}
+	if tells {
 		e, _, err := handoffEvent(ids[0], &c, in, meta, w.Thread.Control.Epoch, nil)
 		if err != nil {
 			return w, nil, err
 		}
 		w.Events = append(w.Events, e)
+	}
+	if !news {
+		return w, &c, nil
 	}
 	c.Epoch = w.Thread.Control.Epoch
 	return w, &c, addState(&w, ids[1], &c)
@@ -319,8 +331,10 @@ func (d *Desk) AgentAsks(ctx context.Context, a tandem.Address, conversation str
 }
 
 // OnDuty reports whether somebody who could answer has a stream open now.
-func (d *Desk) OnDuty(tenant string) bool {
-	return d.hub.Any(func(p tandem.Principal) bool {
-		return p.Tenant == tenant && (p.Role == tandem.Operator || p.Role == tandem.Supervisor || p.Role == tandem.Owner)
-	})
+func (d *Desk) OnDuty(ctx context.Context, a tandem.Address) bool {
+	t, err := d.store.Thread(ctx, a)
+	if err == nil && t.Control.Holder != "" {
+		return true // somebody is at it
+	}
+	return d.hub.Any(func(p tandem.Principal) bool { return p.Tenant == a.Tenant && p.Staff() && p.Serves(a.Workflow) })
 }

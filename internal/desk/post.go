@@ -102,8 +102,8 @@ func (d *Desk) decidePost(now time.Time, on store.State, p tandem.Principal, in 
 	m.Epoch = w.Thread.Control.Epoch
 	if conv != nil {
 		m.Conversation = conv.ID
-		if m.Medium == "" {
-			m.Medium = conv.Medium
+		if m.Medium == "" { // typed, whatever the conversation's
+			m.Medium = "Text"
 		}
 	}
 	if in.Type == tandem.Chat && !in.Named {

@@ -39,7 +39,7 @@ func (d *Desk) typing(p tandem.Principal, c *tandem.Conversation, stopped bool) 
 	n := tandem.Notice{
 		Kind: tandem.NoticeTyping, At: d.clock().UTC(), Conversation: c.ID, Subject: p.Subject, Role: roleOf(p), Name: p.Display(), Stopped: stopped,
 	}
-	if p.Staff() && c.AdminID != p.Subject {
+	if p.Staff() && c.AdminID != p.Subject || p.Role == tandem.Agent && c.AdminID != "" {
 		n.Audience = tandem.Operators
 	}
 	d.hub.Notify(c.Address, n)

@@ -167,7 +167,7 @@ func (d *Desk) decidePush(on store.State, in Push, m tandem.Message, e tandem.Ev
 		}
 		if held || f.stale || in.Epoch != nil && *in.Epoch != on.Thread.Control.Epoch {
 			if d.refuses(in.OnHeld) {
-				return w, errHeld(on.Thread.Control.Epoch)
+				return w, errHeld(on.Thread.Control)
 			}
 			m.Draft, e.Audience = true, tandem.Operators
 		}

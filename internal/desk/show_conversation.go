@@ -174,6 +174,11 @@ func (f *Follower) notices() (Batch, bool) {
 		case f.view.Conversation != "" && n.Conversation != "" && n.Conversation != f.view.Conversation:
 		case n.Kind != tandem.NoticePresence && n.Kind != tandem.NoticeQueue && n.Subject == p.Subject && n.Role == roleOf(*p):
 		default:
+			if n.Kind == tandem.NoticeQueue { // a state, and so with a place to go on from: each reader's own
+				own := n.Notice
+				own.Cursor = f.cursor
+				n = &hub.Noticed{Notice: own}
+			}
 			if frame := f.desk.hub.NoticeFrame(f.address, f.view, n); frame != nil {
 				b.Frames = append(b.Frames, frame)
 			}

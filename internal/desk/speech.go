@@ -129,7 +129,7 @@ func errTakenOrDenied(p tandem.Principal, c *tandem.Conversation) error {
 // write adds the messages to w; c is the conversation as it is by then, and
 // copy one that may be changed.
 func (s *speech) write(now time.Time, w *store.Write, c *tandem.Conversation, is tandem.Conversation) error {
-	if err := s.mayOperate(c, w.Thread.Control.Epoch); err != nil {
+	if err := s.mayOperate(c, w.Thread.Control); err != nil {
 		return err
 	}
 	held := c.AdminID != "" && c.Mode == tandem.ModeOperator
@@ -139,7 +139,7 @@ func (s *speech) write(now time.Time, w *store.Write, c *tandem.Conversation, is
 	for i := range messages {
 		if s.fenced(i) && late {
 			if s.refuses() {
-				return errHeld(w.Thread.Control.Epoch)
+				return errHeld(w.Thread.Control)
 			}
 			messages[i].Draft, audiences[i], s.draft = true, tandem.Operators, true
 		}
@@ -174,7 +174,7 @@ func follow(messages []tandem.Message, audiences []tandem.Audience) {
 
 // mayOperate refuses an operator's word by who does not hold the conversation,
 // but for what was spoken already, and any that was meant for another epoch.
-func (s *speech) mayOperate(c *tandem.Conversation, epoch int64) error {
+func (s *speech) mayOperate(c *tandem.Conversation, control tandem.Control) error {
 	for i, m := range s.messages {
 		if m.Role != tandem.RoleOperator || m.Spoken || s.audiences[i] != tandem.Everyone {
 			continue
@@ -184,8 +184,8 @@ func (s *speech) mayOperate(c *tandem.Conversation, epoch int64) error {
 			return errNotHolding
 		case c.AdminID != m.Speaker:
 			return errTaken(c)
-		case s.in.Epoch != nil && *s.in.Epoch != epoch:
-			return errHeld(epoch)
+		case s.in.Epoch != nil && *s.in.Epoch != control.Epoch:
+			return errHeld(control)
 		}
 	}
 	return nil
@@ -196,8 +196,12 @@ func (s *speech) refuses() bool {
 }
 
 // errHeld refuses what was said for a holder who is not it any more.
-func errHeld(epoch int64) error {
-	return &tandem.Error{Kind: tandem.Held, Message: "Somebody else may speak in this conversation now.", Epoch: epoch}
+func errHeld(c tandem.Control) error {
+	said := "Somebody else may speak in this conversation now."
+	if c.Holder == "" {
+		said = "Control of this conversation has changed since."
+	}
+	return &tandem.Error{Kind: tandem.Held, Message: said, Epoch: c.Epoch}
 }
 
 // event makes the i-th message's entry in the log.

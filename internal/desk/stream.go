@@ -134,7 +134,7 @@ func (s *streaming) begin(on store.State, w *store.Write) (string, error) {
 	case s.at.moved(&on) || now.Taken != s.control.Taken:
 		return "", errMoved
 	case s.late(now):
-		return "", errHeld(now.Epoch)
+		return "", errHeld(*now)
 	}
 	return messageID(w, on.Active, s.desk.NewMessageID()), nil
 }
@@ -232,7 +232,7 @@ func (s *streaming) keep(ctx context.Context) (Delivery, error) {
 		if err != nil {
 			return "", err
 		}
-		return "", errHeld(t.Control.Epoch)
+		return "", errHeld(t.Control)
 	}
 	spec, has := d.turns.Closest(s.at.home.Tenant, s.at.home.Workflow)
 	if !has {
