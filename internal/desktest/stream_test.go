@@ -31,7 +31,8 @@ type stream struct {
 	news  chan struct{}
 	raw   bytes.Buffer // the body, or the frames, one a line
 	shown []shownEvent
-	code  int // with which a socket was closed
+	code  int       // with which a socket was closed
+	over  time.Time // when it ended
 }
 
 // shownEvent is an event of a stream; of a socket a frame.
@@ -74,7 +75,7 @@ func (s *stream) get(ctx context.Context, x *desktest.Tandem, path string, h htt
 	}
 	s.status = res.StatusCode
 	go func() {
-		defer close(s.done)
+		defer s.isOver()
 		defer res.Body.Close()
 		dec := sse.NewDecoder(io.TeeReader(res.Body, locked{s}), maxFrame)
 		for {
@@ -110,7 +111,7 @@ func (s *stream) dial(ctx context.Context, x *desktest.Tandem, path string, h ht
 	}
 	s.socket.SetReadLimit(maxFrame)
 	go func() {
-		defer close(s.done)
+		defer s.isOver()
 		for {
 			_, frame, err := s.socket.Read(ctx)
 			if err != nil {
@@ -137,6 +138,13 @@ func (s *stream) add(e shownEvent) {
 	s.shown = append(s.shown, e)
 	close(s.news)
 	s.news = make(chan struct{})
+}
+
+func (s *stream) isOver() {
+	s.mu.Lock()
+	s.over = time.Now()
+	s.mu.Unlock()
+	close(s.done)
 }
 
 // close hangs up and waits for the end.
