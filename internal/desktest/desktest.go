@@ -5,6 +5,8 @@
 //	x := desktest.Start(t, desktest.Options{Agents: desktest.Answers("hello")})
 //	x.As("ann").Says("hi")
 //	x.As("ann").Sees("hello")
+//	x.Op("maya").TakesOver("ann")
+//	x.Op("maya").Answers("I am here.")
 package desktest
 
 import (
