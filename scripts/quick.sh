@@ -7,4 +7,4 @@ scripts/need.sh go
 scripts/lint.sh
 echo "tests"
 go build -C tools -o ../.tools/bin/report ./report
-go test -short -timeout 2m -json ./... </dev/null | .tools/bin/report
+go test -short -timeout 5m -json ./... </dev/null | .tools/bin/report
