@@ -16,6 +16,7 @@ type agenda struct {
 	due    map[dueKey]store.Due
 	queues map[queueKey]bool
 	words  map[tandem.Address]bool
+	gone   map[tandem.Address]int64 // erased up to here, and forgotten on this node
 	bell   chan struct{} // has something in it if there is news
 }
 
@@ -25,7 +26,7 @@ type dueKey struct{ tenant, conversation, kind string }
 type queueKey struct{ tenant, workflow string }
 
 func newAgenda() *agenda {
-	return &agenda{due: map[dueKey]store.Due{}, queues: map[queueKey]bool{}, words: map[tandem.Address]bool{}, bell: make(chan struct{}, 1)}
+	return &agenda{due: map[dueKey]store.Due{}, queues: map[queueKey]bool{}, words: map[tandem.Address]bool{}, gone: map[tandem.Address]int64{}, bell: make(chan struct{}, 1)}
 }
 
 func (g *agenda) ring() {
@@ -33,6 +34,18 @@ func (g *agenda) ring() {
 	case g.bell <- struct{}{}:
 	default:
 	}
+}
+
+// erased notes that this node forgets what was erased of a thread up to seq, and
+// reports whether it had already.
+func (g *agenda) erased(a tandem.Address, seq int64) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.gone[a] >= seq {
+		return true
+	}
+	g.gone[a] = seq
+	return false
 }
 
 // add takes over timers; one without a time is taken away. mu is held.

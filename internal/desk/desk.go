@@ -83,6 +83,7 @@ func (d *Desk) Committed(all []store.Committed) {
 	for i := range all {
 		c := &all[i]
 		if c.Erased {
+			d.agenda.erased(c.Address, c.Thread.Erased)
 			d.forget(c.Address)
 		}
 		if len(c.Events) > 0 {

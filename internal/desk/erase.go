@@ -118,7 +118,7 @@ func (d *Desk) Erased(ctx context.Context, thread int64) error {
 		return err
 	}
 	t, err := d.store.Thread(ctx, a)
-	if err != nil {
+	if err != nil || d.agenda.erased(a, t.Erased) { // what this node erased itself it has forgotten already
 		return err
 	}
 	d.turns.Committed(store.Committed{Address: a, Thread: t}) // the answer under way is fenced off

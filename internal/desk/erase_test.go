@@ -80,7 +80,21 @@ func TestErase_leavesNoWord(t *testing.T) {
 	if b := o.follows(old).next(); !b.Reset {
 		t.Errorf("an old place gives %+v", b)
 	}
+	th, err := o.store.Thread(t.Context(), addr("ann"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	head := tandem.Cursor{Seq: th.Erased, Tag: th.TrimHash.Tag()}
+	old.After = &head
+	if b := o.follows(old).next(); !b.Reset {
+		t.Errorf("the last old place gives %+v", b)
+	}
+	later := o.follows(chatOf("ann"))
+	if err := o.desk.Erased(t.Context(), th.ID); err != nil { // this node's own erasure comes round by the poll
+		t.Fatal(err)
+	}
 	o.says("ann", "a new start")
+	later.until("a new start") // and ends nobody who came since
 	if c := o.conversation("ann"); c.ID == id || c.Status != tandem.StatusActive {
 		t.Errorf("%+v", c)
 	}

@@ -179,6 +179,8 @@ func (f *Follower) place(ctx context.Context, req *Follow) error {
 	switch {
 	case req.Unknown:
 		f.cursor, f.reset = page.Thread.TrimCursor(), true
+	case req.After != nil && req.After.Seq <= page.Thread.Erased && page.Thread.Erased > 0: // what was there is gone, all of it
+		f.cursor, f.reset = page.Thread.TrimCursor(), true
 	case req.After != nil:
 		f.cursor, f.gap, f.reset = page.From, page.Gap, page.Reset
 	case req.Replay > 0:
