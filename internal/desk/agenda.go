@@ -17,7 +17,7 @@ type agenda struct {
 	queues map[queueKey]bool
 	words  map[tandem.Address]bool
 	gone   map[tandem.Address]int64 // erased up to here, and forgotten on this node
-	bell   chan struct{} // has something in it if there is news
+	bell   chan struct{}            // has something in it if there is news
 }
 
 type dueKey struct{ tenant, conversation, kind string }
