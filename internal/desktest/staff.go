@@ -208,3 +208,72 @@ func (p *Person) Erases(who string) {
 	q := url.Values{"workflow": {"support"}, "participantId": {who}}
 	p.asks(http.MethodDelete, "/api/user/rest/thread?"+q.Encode(), nil)
 }
+
+// Changes changes a participant's conversation: its urgency, its status.
+func (p *Person) Changes(who string, to map[string]string) {
+	p.x.T.Helper()
+	p.about = who
+	p.asks(http.MethodPatch, "/api/conversation/"+url.PathEscape(p.x.Conversation(who)), to)
+}
+
+// StepsIn takes a participant's conversation over and speaks, both at once.
+func (p *Person) StepsIn(who, text string) {
+	p.x.T.Helper()
+	p.about = who
+	p.does("messages?takeover=true", said{Content: text})
+}
+
+// PostsTo posts a message to a participant's conversation, as a gateway does, and
+// returns the answer.
+func (p *Person) PostsTo(who string, message map[string]any) string {
+	p.x.T.Helper()
+	p.about = who
+	return string(p.does("messages", message))
+}
+
+// DropsDraft throws away what an agent wrote meanwhile.
+func (p *Person) DropsDraft(text string) {
+	p.x.T.Helper()
+	id := idIn(p.Sees(" draft ", text), text)
+	p.asks(http.MethodDelete, "/api/conversation/"+url.PathEscape(p.x.Conversation(p.about))+"/drafts/"+id, nil)
+}
+
+// Lists are the participants whose conversations a query finds, in its order.
+func (p *Person) Lists(query url.Values) []string {
+	p.x.T.Helper()
+	var page struct {
+		Conversations []struct {
+			Worker string `json:"worker_id"`
+		} `json:"conversations"`
+	}
+	if err := json.Unmarshal(p.asks(http.MethodGet, "/api/conversations?"+query.Encode(), nil), &page); err != nil {
+		p.x.T.Fatal(err)
+	}
+	var found []string
+	for _, c := range page.Conversations {
+		found = append(found, c.Worker)
+	}
+	return found
+}
+
+// Gets reads a path and returns the answer's body.
+func (p *Person) Gets(path string) string {
+	p.x.T.Helper()
+	return string(p.asks(http.MethodGet, path, nil))
+}
+
+// Disables disables somebody's account.
+func (p *Person) Disables(name string) {
+	p.x.T.Helper()
+	p.asks(http.MethodDelete, "/api/admin/users/"+url.PathEscape(name), nil)
+}
+
+// Elsewhere is an engine of another tenant.
+func (x *Tandem) Elsewhere(tenant string) *Person {
+	x.T.Helper()
+	return x.person(" of "+tenant, func() *Person {
+		return &Person{x: x, name: "an engine of " + tenant, news: make(chan struct{}), token: x.Mint(auth.MintRequest{
+			Tenant: tenant, Subject: "engine", Role: tandem.Agent,
+		})}
+	})
+}

@@ -36,6 +36,12 @@ func (p *Person) Makes(user, session string, capability bool) string {
 	return made.SessionID
 }
 
+// MakesFor makes a session for a user ahead that ends by itself after so many seconds.
+func (p *Person) MakesFor(user, session string, seconds int) {
+	p.x.T.Helper()
+	p.asks(http.MethodPost, "/api/sessions", map[string]any{"userId": user, "sessionId": session, "ttlSeconds": seconds})
+}
+
 // Sends sends a user's sessions a text, and fails unless it was sent to so many.
 func (p *Person) Sends(user, text string, sessions int) {
 	p.x.T.Helper()
