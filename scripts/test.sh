@@ -28,6 +28,6 @@ scripts/fuzz.sh "${FUZZTIME:-3s}"
 echo "tests"
 go build -C tools -o ../.tools/bin/report ./report
 {
-	go test -race -gcflags='modernc.org/...=-d=checkptr=0' -timeout 5m -json ./... || true # the report knows, and fails
+	go test -race -gcflags='modernc.org/...=-d=checkptr=0' -timeout 15m -json ./... || true # the report knows, and fails
 	go test -C tools -json ./report || true
 } </dev/null | .tools/bin/report
