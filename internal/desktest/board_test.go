@@ -109,7 +109,7 @@ func (r *boardReader) event(e shownEvent) {
 // going on from the head, by going on from a place one revision early, and by
 // tombstones that are not told.
 func TestBoard_tellsEachRevisionOnceOverManyConnections(t *testing.T) {
-	changes := 300
+	changes := 200
 	if testing.Short() {
 		changes = 80
 	}
@@ -125,7 +125,7 @@ func TestBoard_tellsEachRevisionOnceOverManyConnections(t *testing.T) {
 	for _, r := range readers {
 		r.t, r.rows, r.token = t, map[string]boardRow{}, x.Token(r.who.Subject, r.who.Role)
 		reading.Go(func() {
-			for late := time.Now().Add(2 * within); r.rows[sentinel].ID == "" && time.Now().Before(late); {
+			for late := time.Now().Add(4 * within); r.rows[sentinel].ID == "" && time.Now().Before(late); {
 				r.connect(x, sentinel)
 			}
 		})

@@ -49,7 +49,7 @@ func cutting(t *testing.T, to string) (url string) {
 					_, _ = io.Copy(far, near)
 					far.Close()
 				})
-				_, _ = io.CopyN(near, far, int64(200+rand.N(3000)))
+				_, _ = io.CopyN(near, far, int64(400+rand.N(4000)))
 			})
 		}
 	})
@@ -137,9 +137,9 @@ func (r *cutReader) event(e sse.Event) {
 // those of one post too. Seen to fail by going on one event too late, and by a reader
 // whose order is that of its ring.
 func TestConversationStream_cutAtAnyByteLosesNothing(t *testing.T) {
-	total := 400
+	total := 200
 	if testing.Short() {
-		total = 100
+		total = 60
 	}
 	x := desktest.Start(t, desktest.Options{})
 	a := desktest.Address("ann")
@@ -155,7 +155,7 @@ func TestConversationStream_cutAtAnyByteLosesNothing(t *testing.T) {
 		r := &cutReader{t: t, placed: make(chan struct{})}
 		readers[i] = r
 		all.Go(func() {
-			ctx, cancel := context.WithTimeout(t.Context(), 2*within)
+			ctx, cancel := context.WithTimeout(t.Context(), 4*within)
 			defer cancel()
 			for !r.over && ctx.Err() == nil {
 				r.connect(ctx, way+"/api/conversation/"+c.ID+"/stream", tokens[i])

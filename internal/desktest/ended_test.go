@@ -19,7 +19,7 @@ import (
 // after. Seen to fail by a stream that shows the end as soon as it can see it, and by
 // words that are accepted after it.
 func TestEnd_comesAfterWhatWasSaidInTheSameMoment(t *testing.T) {
-	rounds := 60
+	rounds := 40
 	if testing.Short() {
 		rounds = 15
 	}
