@@ -2,6 +2,7 @@ package desk
 
 import (
 	"context"
+	"encoding/json"
 
 	tandem "github.com/seed4677ff1f/tandem"
 	"github.com/seed4677ff1f/tandem/internal/store"
@@ -66,7 +67,9 @@ const (
 )
 
 // words are the last words of a conversation that everyone may see, and how many of
-// the participant's messages nobody who answers has read or answered.
+// the participant's messages nobody who answers has read or answered. They are those
+// of c as it is given: who may see that row need not see what was said since it has
+// changed hands.
 func (d *Desk) words(ctx context.Context, c *tandem.Conversation) (Words, error) {
 	var w Words
 	acks, err := d.store.Acks(ctx, c.Address)
@@ -79,6 +82,7 @@ func (d *Desk) words(ctx context.Context, c *tandem.Conversation) (Words, error)
 			read = max(read, a.Read)
 		}
 	}
+	acked := read
 	before := int64(1) << 62
 	if c.LastSeq > 0 {
 		before = c.LastSeq + 1
@@ -91,6 +95,10 @@ func (d *Desk) words(ctx context.Context, c *tandem.Conversation) (Words, error)
 		for i := range events {
 			e := &events[i]
 			before = e.Seq
+			if changedSince(c, e) {
+				w, read = Words{}, acked
+				continue
+			}
 			m, ok := messageIn(e, c.ID)
 			if e.Seq < c.FirstSeq || !ok || !m.Counts(e.Audience) {
 				continue
@@ -110,4 +118,13 @@ func (d *Desk) words(ctx context.Context, c *tandem.Conversation) (Words, error)
 		}
 	}
 	return w, nil
+}
+
+// changedSince reports whether e is a change of control of c that c does not know yet.
+func changedSince(c *tandem.Conversation, e *tandem.Event) bool {
+	if e.Kind != tandem.KindState {
+		return false
+	}
+	var is tandem.Conversation
+	return json.Unmarshal(e.Body, &is) == nil && is.ID == c.ID && is.Epoch > c.Epoch
 }
