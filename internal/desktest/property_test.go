@@ -46,9 +46,12 @@ func numberOf(name string, def int) int {
 // list; and by leaving the tenant out of MaySee and of the query that finds a
 // conversation: of either alone nothing is shown, for the other stands before it.
 //
+// It found that a hint on the board was told by a row from before a takeover with the
+// words from after it.
+//
 // TANDEM_ROUNDS is how many rounds there are, TANDEM_SEED repeats one of them.
 func TestDoors_showEverybodyExactlyWhatIsTheirs(t *testing.T) {
-	rounds, seed := numberOf("TANDEM_ROUNDS", 5), numberOf("TANDEM_SEED", 0)
+	rounds, seed := numberOf("TANDEM_ROUNDS", 3), numberOf("TANDEM_SEED", 0)
 	if seed != 0 {
 		rounds = 1
 	}

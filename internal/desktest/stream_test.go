@@ -112,6 +112,7 @@ func (s *stream) dial(ctx context.Context, x *desktest.Tandem, path string, h ht
 	s.socket.SetReadLimit(maxFrame)
 	go func() {
 		defer s.isOver()
+		defer s.socket.CloseNow() // which a Read does not that finds ctx over when it begins
 		for {
 			_, frame, err := s.socket.Read(ctx)
 			if err != nil {
